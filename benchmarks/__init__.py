@@ -1,0 +1,1 @@
+"""What gc_otel costs, measured side by side in one run: ``python -m benchmarks``."""

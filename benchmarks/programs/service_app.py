@@ -1,0 +1,57 @@
+"""A Flask service with its own OpenTelemetry metrics; with us when BENCHMARK_GC_OTEL is 1.
+
+One handler leaves no garbage to speak of, the other a few thousand objects in cycles.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import prometheus_client
+from flask import Flask, Response, jsonify
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import get_meter, set_meter_provider
+from opentelemetry.sdk.metrics import MeterProvider
+
+CYCLES = 1500
+
+set_meter_provider(MeterProvider([PrometheusMetricReader()]))
+if os.environ.get("BENCHMARK_GC_OTEL") == "1":
+    from gc_otel import GcInstrumentor
+
+    GcInstrumentor().instrument()
+
+app = Flask(__name__)
+requests = get_meter("service").create_counter("requests")
+kept = [{"number": number} for number in range(50_000)]  # what a service keeps
+
+
+class Node:
+    """Half of a cycle."""
+
+    def __init__(self) -> None:
+        self.other: Any = None
+
+
+@app.get("/healthy")
+def healthy() -> Response:
+    """A small answer."""
+    requests.add(1, {"route": "healthy"})
+    return jsonify(numbers=list(range(20)))
+
+
+@app.get("/cycles")
+def cycles() -> Response:
+    """The same answer, and garbage that only the collector can free."""
+    requests.add(1, {"route": "cycles"})
+    for _ in range(CYCLES):
+        one, two = Node(), Node()
+        one.other, two.other = two, one
+    return jsonify(numbers=list(range(20)))
+
+
+@app.get("/metrics")
+def metrics() -> Response:
+    """The Prometheus page."""
+    return Response(prometheus_client.generate_latest(), mimetype="text/plain")

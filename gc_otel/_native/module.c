@@ -1,0 +1,79 @@
+/* gc_otel._native._ext: optional; every type has a Python twin that passes the same tests. */
+#include "native.h"
+
+static int
+module_exec(PyObject *module)
+{
+    gco_state *state = PyModule_GetState(module);
+    struct {
+        PyTypeObject **slot;
+        PyType_Spec *spec;
+    } types[] = {
+        {&state->mapping_type, &gco_mapping_spec},
+        {&state->recorder_type, &gco_recorder_spec},
+        {&state->ticker_type, &gco_ticker_spec},
+    };
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        *types[i].slot = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[i].spec, NULL);
+        if (*types[i].slot == NULL || PyModule_AddType(module, *types[i].slot) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *
+in_main_interpreter(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(PyInterpreterState_Get() == PyInterpreterState_Main());
+}
+
+static PyMethodDef module_methods[] = {
+    {"in_main_interpreter", in_main_interpreter, METH_NOARGS, "False in a sub-interpreter."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    gco_state *state = PyModule_GetState(module);
+    Py_VISIT(state->mapping_type);
+    Py_VISIT(state->recorder_type);
+    Py_VISIT(state->ticker_type);
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    gco_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->mapping_type);
+    Py_CLEAR(state->recorder_type);
+    Py_CLEAR(state->ticker_type);
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef gco_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "gc_otel._native._ext",
+    .m_doc = "The recorder, its memory and the monitor's thread, in C.",
+    .m_size = sizeof(gco_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC
+PyInit__ext(void)
+{
+    return PyModuleDef_Init(&gco_module);
+}

@@ -1,0 +1,55 @@
+/* What the files of the extension share. */
+#ifndef GC_OTEL_NATIVE_H
+#define GC_OTEL_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "layout.h"
+
+#define GCO_NS_PER_S 1000000000ull
+
+/* A mapped flight file, or private memory of the same shape.
+ *
+ * `cells` is NULL once closed.  `guard` is a page of its own that the kernel
+ * empties in a forked child (MADV_WIPEONFORK); the cells themselves are not
+ * there in the child (MADV_DONTFORK), so nobody may touch them without asking
+ * gco_mapping_cells() first. */
+typedef struct {
+    PyObject_HEAD
+    _Atomic(uint64_t *) cells;
+    volatile uint64_t *guard; /* NULL where the kernel has no MADV_WIPEONFORK */
+    void *memory;             /* what to unmap; NULL once unmapped */
+    long owner_pid;
+    atomic_int users;   /* callbacks inside; only ever above 0 at a close without a GIL */
+    atomic_int exports; /* memoryviews handed out: they keep the memory past close() */
+} gco_mapping;
+
+uint64_t *gco_mapping_cells(gco_mapping *mapping);
+
+extern PyType_Spec gco_mapping_spec;
+extern PyType_Spec gco_recorder_spec;
+extern PyType_Spec gco_ticker_spec;
+
+typedef struct {
+    PyTypeObject *mapping_type;
+    PyTypeObject *recorder_type;
+    PyTypeObject *ticker_type;
+} gco_state;
+
+extern struct PyModuleDef gco_module;
+
+static inline uint64_t
+gco_clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * GCO_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+#endif

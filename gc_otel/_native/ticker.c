@@ -1,0 +1,435 @@
+/* The monitor's thread.
+ *
+ * A pthread of our own rather than Python's: it must be made with every signal
+ * blocked (an unblocked one would take the SIGTERM that the program waits for in
+ * sigwait(), and the process dies), it must be joined before a fork and started again
+ * after it from code that runs no bytecode (a KeyboardInterrupt that arrives
+ * while a Python at-fork hook runs is swallowed), and it must be a real thread
+ * under gevent.
+ *
+ * Locks: a round's `mutex` guards its `stopping` and is never held while Python
+ * runs or the GIL is taken.  Everything else here changes under the GIL only.  Several
+ * threads may fork at the same time, each between its own two hooks: the first ends the
+ * thread, the others wait for that, the last one starts it again.
+ */
+#include "native.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+struct gco_ticker;
+
+/* One thread's life.  Never reused: a stop meant for one thread cannot miss it for the next. */
+typedef struct {
+    struct gco_ticker *ticker; /* a reference of its own */
+    uint64_t interval_ns;
+    pthread_t thread;
+    pid_t owner_pid; /* whose thread it is: a child forked without hooks has only the words of it */
+    long thread_id;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool stopping;  /* under mutex */
+    bool abandoned; /* stopped by its own tick: nobody joins it; only the thread itself uses this */
+} gco_round;
+
+typedef struct gco_ticker {
+    PyObject_HEAD
+    PyObject *tick;     /* called with no arguments by the thread */
+    PyObject *on_child; /* called in a forked child's main thread, outside of the hook */
+    uint64_t interval_ns;
+    gco_round *round;    /* NULL while no thread runs */
+    int forks;           /* threads between before_fork and after_fork_in_parent */
+    pid_t wanted_by;     /* the process that started and did not stop it; 0 for none */
+    atomic_bool joining; /* a thread waits for the round to end */
+    atomic_ulong faults;
+} gco_ticker;
+
+/* Runs one tick with the GIL held; a fault is counted and never printed. */
+static void
+run_tick(gco_ticker *self)
+{
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *result = PyObject_CallNoArgs(self->tick);
+    if (result == NULL) {
+        atomic_fetch_add(&self->faults, 1);
+        PyErr_Clear();
+    }
+    Py_XDECREF(result);
+    PyGILState_Release(gil);
+}
+
+/* Waits one interval; true when asked to stop. */
+static bool
+wait_for_stop(gco_round *round)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t due_ns = (uint64_t)until.tv_nsec + round->interval_ns;
+    until.tv_sec += (time_t)(due_ns / GCO_NS_PER_S);
+    until.tv_nsec = (long)(due_ns % GCO_NS_PER_S);
+    pthread_mutex_lock(&round->mutex);
+    int status = 0;
+    while (!round->stopping && status != ETIMEDOUT) {
+        status = pthread_cond_timedwait(&round->wake, &round->mutex, &until);
+    }
+    bool stopping = round->stopping;
+    pthread_mutex_unlock(&round->mutex);
+    return stopping;
+}
+
+static void
+free_round(gco_round *round)
+{
+    pthread_cond_destroy(&round->wake);
+    pthread_mutex_destroy(&round->mutex);
+    PyMem_RawFree(round);
+}
+
+static void *
+ticker_main(void *argument)
+{
+    gco_round *round = argument;
+#ifdef __linux__
+    __atomic_store_n(&round->thread_id, syscall(SYS_gettid), __ATOMIC_RELEASE);
+#endif
+    bool stopping = false;
+    while (!stopping) {
+        run_tick(round->ticker);
+        stopping = wait_for_stop(round);
+    }
+    if (round->abandoned) {
+        PyGILState_STATE gil = PyGILState_Ensure();
+        gco_ticker *self = round->ticker;
+        free_round(round);
+        Py_DECREF(self);
+        PyGILState_Release(gil);
+    }
+    return NULL;
+}
+
+static gco_round *
+make_round(gco_ticker *self)
+{
+    gco_round *round = PyMem_RawCalloc(1, sizeof(gco_round));
+    pthread_condattr_t monotonic;
+    if (round == NULL) {
+        return NULL;
+    }
+    if (pthread_condattr_init(&monotonic) != 0) {
+        PyMem_RawFree(round);
+        return NULL;
+    }
+#ifndef __APPLE__
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+#endif
+    int status = pthread_mutex_init(&round->mutex, NULL) | pthread_cond_init(&round->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (status != 0) {
+        PyMem_RawFree(round);
+        return NULL;
+    }
+    round->interval_ns = self->interval_ns;
+    round->owner_pid = getpid();
+    round->ticker = self;
+    return round;
+}
+
+/* Returns an errno.  Signals are blocked around the creation, so that the thread
+ * is born with all of them blocked; what arrives meanwhile stays pending for
+ * the process and is delivered when the mask comes back. */
+static int
+start_thread(gco_ticker *self)
+{
+    gco_round *round = make_round(self);
+    if (round == NULL) {
+        return ENOMEM;
+    }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int status = pthread_create(&round->thread, NULL, ticker_main, round);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status != 0) {
+        PyMem_RawFree(round);
+        return status;
+    }
+    Py_INCREF(self);
+    self->round = round;
+    return 0;
+}
+
+/* pthread_join returns when the thread has left user space; the kernel counts it a
+ * little longer, and CPython 3.12+ warns at a fork by that count. */
+static void
+wait_until_gone(long thread_id)
+{
+#ifdef __linux__
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/task/%ld", thread_id);
+    for (int i = 0; i < 500 && access(path, F_OK) == 0; i++) {
+        usleep(20);
+    }
+#endif
+}
+
+static bool
+is_own_thread(const gco_round *round)
+{
+    return round != NULL && round->owner_pid == getpid() && pthread_equal(round->thread, pthread_self());
+}
+
+static void
+join_round(gco_round *round)
+{
+    pthread_mutex_lock(&round->mutex);
+    round->stopping = true;
+    pthread_cond_signal(&round->wake);
+    pthread_mutex_unlock(&round->mutex);
+    pthread_join(round->thread, NULL);
+    wait_until_gone(__atomic_load_n(&round->thread_id, __ATOMIC_ACQUIRE));
+}
+
+/* Ends the thread, or waits for another thread that is ending it.  The GIL is
+ * released while waiting, in a way that runs no signal handler. */
+static void
+end_thread(gco_ticker *self)
+{
+    gco_round *round = self->round;
+    if (is_own_thread(round)) { /* called by a tick: the thread cannot wait for itself, and ends after it */
+        pthread_mutex_lock(&round->mutex);
+        round->stopping = true;
+        pthread_mutex_unlock(&round->mutex);
+        round->abandoned = true;
+        pthread_detach(round->thread);
+        self->round = NULL;
+        return;
+    }
+    if (round != NULL && round->owner_pid != getpid()) {
+        /* A child forked without hooks: the thread is not here, and joining it would crash or
+         * never end.  The round is left as it is: its mutex may be held by nobody that lives. */
+        self->round = NULL;
+        return;
+    }
+    self->round = NULL;
+    if (round == NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        while (atomic_load(&self->joining)) {
+            usleep(50);
+        }
+        Py_END_ALLOW_THREADS
+        return;
+    }
+    atomic_store(&self->joining, true);
+    Py_BEGIN_ALLOW_THREADS
+    join_round(round);
+    Py_END_ALLOW_THREADS
+    atomic_store(&self->joining, false);
+    free_round(round);
+    Py_DECREF(self);
+}
+
+static PyObject *
+ticker_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"tick", "on_child", NULL};
+    PyObject *tick, *on_child;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:Ticker", names, &tick, &on_child)) {
+        return NULL;
+    }
+    gco_ticker *self = (gco_ticker *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->tick = Py_NewRef(tick);
+    self->on_child = Py_NewRef(on_child);
+    self->interval_ns = 5 * GCO_NS_PER_S;
+    return (PyObject *)self;
+}
+
+static PyObject *
+ticker_start(gco_ticker *self, PyObject *Py_UNUSED(ignored))
+{
+    self->wanted_by = getpid();
+    if (self->round == NULL) {
+        int status = start_thread(self);
+        if (status != 0) {
+            errno = status;
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+ticker_stop(gco_ticker *self, PyObject *Py_UNUSED(ignored))
+{
+    self->wanted_by = 0;
+    end_thread(self);
+    Py_RETURN_NONE;
+}
+
+/* Whether this thread, when it forked, was the one that runs pending calls.  In the
+ * child every forking thread has become the main one, and CPython 3.13 does not let it run
+ * pending calls at once; no signal handler runs in it before that either. */
+static _Thread_local bool forked_in_main_thread;
+
+/* The three at-fork hooks.  os.register_at_fork has no inverse, so they stay
+ * registered for good and do nothing while no thread runs. */
+static PyObject *
+ticker_before_fork(gco_ticker *self, PyObject *Py_UNUSED(ignored))
+{
+#ifdef __linux__
+    forked_in_main_thread = syscall(SYS_gettid) == getpid();
+#else
+    forked_in_main_thread = true;
+#endif
+    self->forks++;
+    if (self->wanted_by != getpid()) {
+        self->wanted_by = 0; /* a child forked without hooks: it has no thread, and its children need none */
+    }
+    end_thread(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+ticker_after_fork_in_parent(gco_ticker *self, PyObject *Py_UNUSED(ignored))
+{
+    if (self->forks > 0) {
+        self->forks--;
+    }
+    if (self->forks == 0 && self->wanted_by != 0 && self->round == NULL && start_thread(self) != 0) {
+        atomic_fetch_add(&self->faults, 1);
+    }
+    Py_RETURN_NONE;
+}
+
+static int
+call_on_child(void *argument)
+{
+    gco_ticker *self = argument;
+    PyObject *result = PyObject_CallNoArgs(self->on_child);
+    Py_XDECREF(result);
+    Py_DECREF(self);
+    return result == NULL ? -1 : 0; /* a KeyboardInterrupt goes on to the program, as it would without us */
+}
+
+/* The rest is a pending call, run by the main thread's next bytecode: a Python
+ * hook would swallow a signal's exception, and a child that only execs never gets there. */
+static PyObject *
+ticker_after_fork_in_child(gco_ticker *self, PyObject *Py_UNUSED(ignored))
+{
+    bool wanted = self->wanted_by != 0;
+    self->wanted_by = 0;
+    self->round = NULL;
+    self->forks = 0;
+    atomic_store(&self->joining, false);
+    if (wanted && !forked_in_main_thread) {
+        return PyObject_CallNoArgs(self->on_child);
+    }
+    if (wanted) {
+        Py_INCREF(self);
+        if (Py_AddPendingCall(call_on_child, self) != 0) {
+            Py_DECREF(self);
+            atomic_fetch_add(&self->faults, 1);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static int
+ticker_traverse(gco_ticker *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->tick);
+    Py_VISIT(self->on_child);
+    return 0;
+}
+
+static int
+ticker_clear(gco_ticker *self)
+{
+    Py_CLEAR(self->tick);
+    Py_CLEAR(self->on_child);
+    return 0;
+}
+
+static void
+ticker_dealloc(gco_ticker *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    ticker_clear(self); /* no thread runs here: it would hold a reference */
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+ticker_get_faults(gco_ticker *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(atomic_load(&self->faults));
+}
+
+static PyObject *
+ticker_get_running(gco_ticker *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->round != NULL);
+}
+
+static PyObject *
+ticker_get_interval(gco_ticker *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(self->interval_ns);
+}
+
+static int
+ticker_set_interval(gco_ticker *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    unsigned long long interval_ns = value != NULL ? PyLong_AsUnsignedLongLong(value) : 0;
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    self->interval_ns = interval_ns;
+    return 0;
+}
+
+static PyMethodDef ticker_methods[] = {
+    {"start", (PyCFunction)ticker_start, METH_NOARGS, "Start the thread; OSError when none can be had."},
+    {"stop", (PyCFunction)ticker_stop, METH_NOARGS, "End the thread and wait until the kernel has forgotten it."},
+    {"before_fork", (PyCFunction)ticker_before_fork, METH_NOARGS, "At-fork hook: end the thread."},
+    {"after_fork_in_parent", (PyCFunction)ticker_after_fork_in_parent, METH_NOARGS, "At-fork hook: start it again."},
+    {"after_fork_in_child", (PyCFunction)ticker_after_fork_in_child, METH_NOARGS,
+     "At-fork hook: have on_child called from the main thread."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef ticker_getset[] = {
+    {"faults", (getter)ticker_get_faults, NULL, "How often tick() raised.", NULL},
+    {"interval_ns", (getter)ticker_get_interval, (setter)ticker_set_interval,
+     "Time between ticks; takes effect at the next start().", NULL},
+    {"running", (getter)ticker_get_running, NULL, "Whether the thread exists.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot ticker_slots[] = {
+    {Py_tp_doc, "Ticker(tick, on_child): calls tick() at once and then every interval_ns, in a thread."},
+    {Py_tp_new, ticker_new},
+    {Py_tp_dealloc, ticker_dealloc},
+    {Py_tp_traverse, ticker_traverse},
+    {Py_tp_clear, ticker_clear},
+    {Py_tp_methods, ticker_methods},
+    {Py_tp_getset, ticker_getset},
+    {0, NULL},
+};
+
+PyType_Spec gco_ticker_spec = {
+    .name = "gc_otel._native._ext.Ticker",
+    .basicsize = sizeof(gco_ticker),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = ticker_slots,
+};

@@ -1,0 +1,256 @@
+"""Every setting, once: environment variable, type, default, help.
+
+Nothing else in the package reads the environment.  A value that cannot be used
+never stops a program: the default is taken and a :class:`Problem` says which variable,
+which value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote
+
+PREFIX: Final = "GC_OTEL_"
+
+#: Read by setup.py, and perhaps still set in an image's environment.
+_BUILD_VARIABLE: Final = "GC_OTEL_PURE"
+
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+class _Unusable(ValueError):
+    """A value that a setting cannot take; its text says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the settings table."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    allowed: str
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, ``GC_OTEL_`` and the name in capitals."""
+        return PREFIX + self.name.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A value that was given and cannot be used."""
+
+    variable: str
+    value: str
+    allowed: str
+    default: Any
+
+    def __str__(self) -> str:
+        return (
+            f"gc_otel: {self.variable}={self.value!r} cannot be used: {self.allowed}. "
+            f"Using the default, {render(self.default)}."
+        )
+
+
+def _flag(text: str) -> bool:
+    word = text.strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise _Unusable
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        word = text.strip().lower()
+        if word not in choices:
+            raise _Unusable
+        return word
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value) or not least <= value <= most:
+            raise _Unusable
+        return value
+
+    return parse
+
+
+def _folder(text: str) -> str:
+    if not os.path.isabs(text) or "\0" in text:
+        raise _Unusable
+    return text
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+SETTINGS: Final = (
+    Setting("enabled", _flag, True, "true or false", "Record at all."),
+    Setting(
+        "dir",
+        _folder,
+        None,
+        "an absolute path",
+        "Folder of the flight files. Default: /dev/shm/gc_otel-UID, else XDG_RUNTIME_DIR/gc_otel.",
+    ),
+    Setting(
+        "dir_on_disk",
+        _flag,
+        False,
+        "true or false",
+        "Accept a folder that is not on tmpfs: a full or slow disk can then stall a collection.",
+    ),
+    Setting(
+        "recorder",
+        _choice("auto", "native", "python"),
+        "auto",
+        "auto, native or python",
+        "Which recorder: the C one where it is built (auto), or one of the two.",
+    ),
+    Setting(
+        "sample_interval",
+        _seconds(0.1, 3600.0),
+        5.0,
+        "seconds, 0.1 to 3600",
+        "Seconds between two samples of the monitor; the history holds 720 of them.",
+    ),
+    Setting(
+        "memory_detail",
+        _flag,
+        True,
+        "true or false",
+        "Sample unique, proportional and swapped memory too (at most 0.05 % of a core).",
+    ),
+    Setting(
+        "disabled_metrics",
+        _patterns,
+        (),
+        "names or patterns, separated by commas, such as process.*",
+        "Metrics that are not published.",
+    ),
+)
+
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one process, checked.
+
+    ``sources`` tells for each setting where its value came from: ``default``,
+    an environment variable's name, or ``code``.
+    """
+
+    enabled: bool = True
+    dir: str | None = None
+    dir_on_disk: bool = False
+    recorder: str = "auto"
+    sample_interval: float = 5.0
+    memory_detail: bool = True
+    disabled_metrics: tuple[str, ...] = ()
+    service_name: str = "unknown_service"
+    service_version: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None, **given: Any) -> Config:
+        """Read the environment; ``given`` values (from code or declarative configuration) win.
+
+        A given value may be of the setting's own type or text, and is checked alike.
+        Unknown names, in either place, are problems too.
+        """
+        env = os.environ if env is None else env
+        reading = _Reading()
+        for variable, text in env.items():
+            if variable.startswith(PREFIX) and variable != _BUILD_VARIABLE and text != "":
+                reading.take(variable[len(PREFIX) :].lower(), text, variable)
+        for name, value in given.items():
+            if value is not None:
+                reading.take(name, _as_text(value), "code")
+        if _is_true(env.get("OTEL_SDK_DISABLED", "")):
+            reading.values["enabled"], reading.sources["enabled"] = False, "OTEL_SDK_DISABLED"
+        name, version = _service_identity(env)
+        return cls(
+            **reading.values,
+            service_name=name,
+            service_version=version,
+            sources=reading.sources,
+            problems=tuple(reading.problems),
+        )
+
+    def publishes(self, metric: str) -> bool:
+        """Whether the metric of that name is wanted."""
+        return not any(fnmatch.fnmatchcase(metric, pattern) for pattern in self.disabled_metrics)
+
+
+class _Reading:
+    """Values, sources and problems, as settings are taken one by one."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.sources = {setting.name: "default" for setting in SETTINGS}
+        self.problems: list[Problem] = []
+
+    def take(self, name: str, text: str, source: str) -> None:
+        setting = _BY_NAME.get(name)
+        if setting is None:
+            known = ", ".join(sorted(each.variable for each in SETTINGS))
+            self._refuse(PREFIX + name.upper(), text, f"there is no such setting; there are {known}", None)
+            return
+        try:
+            self.values[name] = setting.parse(text)
+            self.sources[name] = source
+        except (ValueError, OverflowError):
+            self._refuse(setting.variable, text, f"it takes {setting.allowed}", setting.default)
+
+    def _refuse(self, variable: str, text: str, allowed: str, default: object) -> None:
+        self.problems.append(Problem(variable, text, allowed, default))
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ",".join(str(each) for each in value)
+    return str(value)
+
+
+def _is_true(text: str) -> bool:
+    # As OpenTelemetry specifies it: any other word leaves the SDK, and so us, enabled.
+    return text.strip().lower() == "true"
+
+
+def _service_identity(env: Mapping[str, str]) -> tuple[str, str]:
+    """Name and version as OpenTelemetry takes them: OTEL_SERVICE_NAME, then OTEL_RESOURCE_ATTRIBUTES (percent-encoded)."""
+    attributes: dict[str, str] = {}
+    for part in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, separator, value = part.partition("=")
+        if separator:
+            attributes[key.strip()] = unquote(value.strip())
+    name = env.get("OTEL_SERVICE_NAME") or attributes.get("service.name") or "unknown_service"
+    return name, attributes.get("service.version", "")
+
+
+def render(value: object) -> str:
+    """A setting's value as its environment variable would say it."""
+    if value is None:
+        return "(not set)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ",".join(value) or "(none)"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)

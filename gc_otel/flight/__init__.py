@@ -1,0 +1,1 @@
+"""What a process writes about itself, and how anyone reads it."""

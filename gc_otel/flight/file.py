@@ -1,0 +1,222 @@
+"""Make, lock, open and judge a flight file.
+
+The lock that says "its process lives" is a flock carried by the mapping: the
+descriptor is closed right away, so a daemon that closes all descriptors
+cannot drop it, and since the mapping is not inherited (MADV_DONTFORK) a
+child cannot hold it past its parent's death.  A file gets its name only when
+it is locked and its header written, so a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import struct
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gc_otel.errors import FlightFolderError, NotAFlightFile
+from gc_otel.flight import folder as folders
+from gc_otel.flight import layout
+from gc_otel.flight.folder import Folder
+from gc_otel.flight.layout import HEADER
+from gc_otel.flight.recorder import MappingLike, gc_mode
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+HeaderFields = Mapping[str, int | str]
+
+
+def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], MappingLike]) -> tuple[Path, MappingLike]:
+    """Make this process's file; FlightFolderError when the folder has no room or forbids it.
+
+    ``map_file`` maps a descriptor; it is closed before this returns.
+    """
+    folder.check_budget()
+    name = f"{header['pid']}-{header['created_unix_ns']:x}"
+    temporary = folder.path / (name + folders.TEMPORARY_SUFFIX)
+    final = folder.path / (name + folders.SUFFIX)
+    try:
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FlightFolderError(f"{temporary} cannot be made: {error.strerror}") from error
+    try:
+        mapping = _prepare(fd, header, map_file)
+        os.rename(temporary, final)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise FlightFolderError(f"{temporary}: {error.strerror or error}") from error
+        raise
+    finally:
+        os.close(fd)
+    return final, mapping
+
+
+def _prepare(fd: int, header: HeaderFields, map_file: Callable[[int], MappingLike]) -> MappingLike:
+    # Reserved, not only sized: a page that cannot be had later is a SIGBUS in the callback.
+    os.posix_fallocate(fd, 0, layout.FILE_BYTES)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    mapping = map_file(fd)
+    write_header(mapping.view(), header)
+    return mapping
+
+
+def write_header(view: memoryview, header: HeaderFields) -> None:
+    """Write the header's fields, texts cut to their room; the magic last."""
+    for name, value in header.items():
+        offset = HEADER.cell(name) * layout.CELL_BYTES
+        if isinstance(value, int):
+            # A Unix clock that is behind the monotonic one makes their difference negative.
+            struct.pack_into("=Q", view, offset, value & layout.ABSENT)
+        else:
+            write_text(view, offset, layout.text_bytes(HEADER, name), value)
+    struct.pack_into("=QQQ", view, 0, layout.MAGIC, layout.LAYOUT_VERSION, layout.FILE_BYTES)
+
+
+def write_text(view: memoryview, offset_bytes: int, size_bytes: int, text: str) -> None:
+    """UTF-8, cut at a whole character, padded with NUL."""
+    raw = text.encode("utf-8", "replace")[:size_bytes].decode("utf-8", "ignore").encode()
+    view[offset_bytes : offset_bytes + size_bytes] = raw.ljust(size_bytes, b"\0")
+
+
+def is_locked(fd: int) -> bool:
+    """Whether a living process has that flight file mapped; asked without waiting, by a shared lock."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return True
+        raise
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
+class FlightFile:
+    """A file opened for reading, whoever wrote it.  Close it, or use it with ``with``.
+
+    It reads by ``pread`` and maps nothing: a file that is truncated under it
+    is a short read, not a SIGBUS.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # O_NONBLOCK: a FIFO put there must not hang the reader.
+            self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            what = "a link" if error.errno == errno.ELOOP else error.strerror
+            raise NotAFlightFile(f"{path.name} cannot be opened: {what}") from error
+        try:
+            self._check()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _check(self) -> None:
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotAFlightFile(f"{self.path.name} is not a regular file")
+        if status.st_uid != os.getuid():
+            raise NotAFlightFile(f"{self.path.name} belongs to user {status.st_uid}")
+        if status.st_size != layout.FILE_BYTES:
+            raise NotAFlightFile(f"{self.path.name} has {status.st_size} bytes, not {layout.FILE_BYTES}")
+
+    #: Another process writes while this one reads.
+    atomic = False
+
+    def copy(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """See :class:`gc_otel.flight.reader.Source`."""
+        return os.pread(self._fd, size_bytes, offset_bytes)
+
+    def is_alive(self) -> bool:
+        """Whether the process that made the file still has it mapped."""
+        return is_locked(self._fd)
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class OwnMemory:
+    """The cells of this process's own recorder, as a source to read."""
+
+    #: The copy is one C call; without a GIL that is no argument.
+    atomic = gc_mode() != "freethreaded"
+
+    def __init__(self, mapping: MappingLike) -> None:
+        self._mapping = mapping
+
+    def copy(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """See :class:`gc_otel.flight.reader.Source`; NotAFlightFile when closed or inherited."""
+        try:
+            view = self._mapping.view()
+        except BufferError as error:
+            raise NotAFlightFile(str(error)) from error
+        return view[offset_bytes : offset_bytes + size_bytes].tobytes()
+
+
+def sweep(folder: Folder, *, keep: int = folders.KEPT_DEAD, now_s: float | None = None) -> int:
+    """Delete the oldest files of dead processes beyond ``keep``; returns how many.
+
+    A temporary file is deleted a minute after its maker left it unlocked: a
+    younger one may be between its creation and its lock.
+    """
+    now_s = time.time() if now_s is None else now_s
+    dead = sorted((path for path in folder.files() if _is_dead(path)), key=_modified_s, reverse=True)
+    abandoned = [
+        path
+        for path in folder.path.glob("*" + folders.TEMPORARY_SUFFIX)
+        if now_s - _modified_s(path) > _TEMPORARY_AGE_S and not _is_locked(path)
+    ]
+    removed = 0
+    for path in [*dead[keep:], *abandoned]:
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed += 1
+    return removed
+
+
+_TEMPORARY_AGE_S = 60.0
+
+
+def _modified_s(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return True
+    try:
+        return is_locked(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_dead(path: Path) -> bool:
+    """Only what is surely ours and surely dead: what cannot be read is left alone."""
+    try:
+        with FlightFile(path) as file:
+            return not file.is_alive()
+    except (NotAFlightFile, OSError):
+        return False

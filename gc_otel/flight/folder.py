@@ -1,0 +1,133 @@
+"""The folder of the flight files: which one, whether it is fit, what is in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gc_otel.config import Config
+from gc_otel.errors import FlightFolderError
+from gc_otel.flight import layout
+
+SUFFIX: Final = ".flight"
+TEMPORARY_SUFFIX: Final = ".flight-new"
+
+#: What all flight files together may take: of the user's own /dev/shm (64 MB in
+#: Docker) they must never take what the user's next allocation needs.
+FOLDER_BYTES_MOST: Final = 16 * 2**20
+FOLDER_SHARE_MOST: Final = 0.25
+
+#: Files of dead processes that are kept for a look at them.
+KEPT_DEAD: Final = 20
+
+_MODE: Final = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that was found fit."""
+
+    path: Path
+
+    def files(self) -> Iterator[Path]:
+        """Flight files, by name; temporary ones are not among them."""
+        yield from sorted(path for path in self._entries() if path.name.endswith(SUFFIX))
+
+    def _entries(self) -> list[Path]:
+        try:
+            return list(self.path.iterdir())
+        except OSError:
+            return []
+
+    def used_bytes(self) -> int:
+        """What the flight files take, temporary ones included."""
+        return sum(_size_bytes(path) for path in self._entries())
+
+    def budget_bytes(self) -> int:
+        """What they may take: 16 MiB, and a quarter of the filesystem."""
+        filesystem = os.statvfs(self.path)
+        return min(FOLDER_BYTES_MOST, int(filesystem.f_frsize * filesystem.f_blocks * FOLDER_SHARE_MOST))
+
+    def check_budget(self) -> None:
+        """FlightFolderError when one more file does not fit."""
+        used, budget = self.used_bytes(), self.budget_bytes()
+        if used + layout.FILE_BYTES > budget:
+            raise FlightFolderError(
+                f"{self.path} holds {used} bytes of flight files, and {budget} are allowed",
+                remedy="Give GC_OTEL_DIR a larger tmpfs, or delete the files of ended processes.",
+            )
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def default_path(config: Config, runtime_dir: str | None = None) -> Path:
+    """Where the flight files go; nothing is made or checked."""
+    if config.dir is not None:
+        return Path(config.dir)
+    shm = Path("/dev/shm")  # noqa: S108 - the shared-memory filesystem, in a folder of our own with mode 0700
+    if shm.is_dir():
+        return shm / f"gc_otel-{os.getuid()}"
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR") if runtime_dir is None else runtime_dir
+    if runtime_dir:
+        return Path(runtime_dir) / "gc_otel"
+    raise FlightFolderError("there is no /dev/shm and no XDG_RUNTIME_DIR")
+
+
+def open_folder(config: Config, *, create: bool = True) -> Folder:
+    """Find, and make where missing, the folder; FlightFolderError says what is wrong with it."""
+    path = default_path(config)
+    if create:
+        try:
+            path.mkdir(mode=_MODE, parents=False, exist_ok=True)
+        except OSError as error:
+            raise FlightFolderError(f"{path} cannot be made: {error.strerror}") from error
+    _check(path, allow_disk=config.dir_on_disk)
+    return Folder(path)
+
+
+def _check(path: Path, *, allow_disk: bool) -> None:
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise FlightFolderError(f"{path}: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise FlightFolderError(f"{path} is not a folder (links are not followed)")
+    if status.st_uid != os.getuid():
+        raise FlightFolderError(f"{path} belongs to user {status.st_uid}, not to {os.getuid()}")
+    if status.st_mode & 0o077:
+        raise FlightFolderError(
+            f"{path} is open to others (mode {stat.S_IMODE(status.st_mode):04o})", remedy=f"Run `chmod 700 {path}`."
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise FlightFolderError(f"{path} cannot be written")
+    kind = filesystem_type(status.st_dev)
+    if not allow_disk and kind not in ("tmpfs", "ramfs", "unknown"):
+        raise FlightFolderError(
+            f"{path} is on {kind}, where a slow disk could stall a collection",
+            remedy="Use a folder on tmpfs, or set GC_OTEL_DIR_ON_DISK=true.",
+        )
+
+
+def filesystem_type(device: int, mountinfo: Path = Path("/proc/self/mountinfo")) -> str:
+    """The type of the filesystem with that device number, or ``unknown``."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = mountinfo.read_text(errors="replace").splitlines()
+    except OSError:
+        return "unknown"
+    for line in lines:
+        # proc(5): id parent major:minor root mountpoint options [tags...] - type source options
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) > 2 and fields[2] == wanted and after:
+            return after.split()[0]
+    return "unknown"

@@ -1,0 +1,341 @@
+"""The cells of a flight file, named once.
+
+A flight file is a row of unsigned 64-bit cells in the byte order of the
+machine, cut into blocks.  Every block has one writer (named beside it) and, where more
+than one cell must be read together, begins with a ``sequence`` cell: odd
+while the writer is inside, so that a reader who sees the same even number
+before and after its copy has a consistent one (a seqlock).
+
+This module is the only place that knows an offset.  ``gc_otel/_native/layout.h``
+is generated from it by ``python -m gc_otel.flight.layout`` and CI
+compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import Final
+
+CELL_BYTES: Final = 8
+PAGE_BYTES: Final = 4096
+
+#: First cell of every flight file: ``GCOTEL`` and two bytes that tell byte order and width.
+MAGIC: Final = int.from_bytes(b"GCOTEL\x01\x02", "big")
+
+#: Raised whenever a block moves or a cell changes its meaning.
+LAYOUT_VERSION: Final = 1
+
+#: Written where a number is not known (a source that failed, a limit that is not set).
+ABSENT: Final = 2**64 - 1
+
+GENERATIONS: Final = 3
+LATEST_EVENTS: Final = 512
+LONGEST_EVENTS: Final = 32
+HISTORY_ENTRIES: Final = 720  # one hour at the default of one entry every 5 s
+FAULT_ENTRIES: Final = 16
+FAULT_TEXT_BYTES: Final = 240
+
+#: Upper bounds of the duration histogram, nanoseconds; one more bucket holds what is longer.
+#: Young collections take 10 us to 500 us, full ones 1 ms to seconds (measured on
+#: CPython 3.9 to 3.15), so the bounds are densest there.
+DURATION_BOUNDS_NS: Final = (
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    25_000_000,
+    100_000_000,
+    500_000_000,
+    2_500_000_000,
+    10_000_000_000,
+)
+BUCKETS: Final = len(DURATION_BOUNDS_NS) + 1
+
+#: Why an event is missing from what was published.
+DROP_REASONS: Final = ("self", "limit", "no_start", "unseen")
+
+#: The parts of this tool whose own time is measured.
+OVERHEAD_COMPONENTS: Final = ("recorder", "monitor", "collect")
+
+EXPLICIT_FLAG: Final = 1  # the program called gc.collect()
+OWN_FLAG: Final = 2  # caused by this tool's own publishing
+FLAGS_SHIFT: Final = 8  # an event's kind is generation | flags << FLAGS_SHIFT
+
+
+@dataclass(frozen=True)
+class Field:
+    """``cells`` cells in a row, named together."""
+
+    name: str
+    doc: str
+    cells: int = 1
+
+
+@cache
+def _offsets(fields: tuple[Field, ...]) -> dict[str, int]:
+    ends = accumulate(field.cells for field in fields)
+    return {field.name: end - field.cells for field, end in zip(fields, ends, strict=True)}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of fields at a byte offset, standing ``entries`` times in a row."""
+
+    name: str
+    offset_bytes: int
+    writer: str
+    fields: tuple[Field, ...]
+    entries: int = 1
+
+    @property
+    def stride_cells(self) -> int:
+        """Cells from one entry to the next."""
+        return sum(field.cells for field in self.fields)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the block uses."""
+        return self.stride_cells * self.entries * CELL_BYTES
+
+    def offset_in_entry(self, name: str) -> int:
+        """Cells from the start of an entry to the field ``name``; KeyError if there is none."""
+        return _offsets(self.fields)[name]
+
+    def cell(self, name: str, entry: int = 0) -> int:
+        """Index, counted in cells from the start of the file, of a field's first cell."""
+        return self.offset_bytes // CELL_BYTES + entry * self.stride_cells + self.offset_in_entry(name)
+
+
+def _after(block: Block) -> int:
+    """The first page behind a block: writers of different blocks never share a page."""
+    return -(-(block.offset_bytes + block.size_bytes) // PAGE_BYTES) * PAGE_BYTES
+
+
+HEADER: Final = Block(
+    "header",
+    0,
+    "the process, before its file is renamed into place; state and exit_time at exit",
+    (
+        Field("magic", "MAGIC"),
+        Field("layout_version", "LAYOUT_VERSION"),
+        Field("file_bytes", "size of the file"),
+        Field("pid", "process id, as the process itself sees it"),
+        Field("parent_pid", "the same of its parent at the start"),
+        Field("pid_namespace", "inode of the pid namespace, or ABSENT"),
+        Field("created_unix_ns", "when recording began"),
+        Field("started_unix_ns", "when the process began"),
+        Field("monotonic_to_unix_ns", "add to a monotonic clock of this file to get Unix time"),
+        Field("python_hexversion", "sys.hexversion"),
+        Field("recorder_kind", "index into RECORDER_KINDS"),
+        Field("duration_clock", "index into DURATION_CLOCKS"),
+        Field("gc_mode", "index into GC_MODES"),
+        Field("state", "index into STATES"),
+        Field("exited_unix_ns", "when a clean exit was noted, else 0"),
+        Field("service_name", "UTF-8, padded with NUL", 16),
+        Field("service_version", "UTF-8, padded with NUL", 8),
+        Field("python_version", "UTF-8, padded with NUL", 8),
+        Field("program", "base name of the program, UTF-8, padded with NUL; never its arguments", 16),
+        Field("instance_id", "service.instance.id, UTF-8, padded with NUL", 8),
+    ),
+)
+
+RECORDER_KINDS: Final = ("unknown", "native", "python")
+DURATION_CLOCKS: Final = ("unknown", "monotonic", "thread_cpu", "cpython")
+GC_MODES: Final = ("unknown", "generational", "incremental", "freethreaded")
+STATES: Final = ("unknown", "running", "exited")
+
+GC: Final = Block(
+    "gc",
+    _after(HEADER),
+    "the gc callback",
+    (
+        Field("sequence", "odd while the callback writes"),
+        Field("collecting_since_ns", "monotonic start of the collection in progress, else 0"),
+        Field("collecting_kind", "its generation and flags"),
+        Field("collecting_thread_id", "native id of the thread that runs it"),
+        Field("events", "collections recorded in all; index of the next ring entry"),
+        Field("longest_entries", "entries in use of the longest table"),
+        Field("longest_floor_ns", "shortest duration in the full longest table, else 0"),
+        Field("window", "the window that window_max_ns speaks of"),
+        Field("window_max_ns", "longest duration since the monitor opened that window"),
+        Field("overhead_ns", "estimate, from one collection in 64: the recorder's own time"),
+    ),
+)
+
+GENERATION: Final = Block(
+    "generation",
+    GC.offset_bytes + GC.stride_cells * CELL_BYTES,
+    "the gc callback, under GC.sequence",
+    (
+        Field("collections", "collections with a known duration"),
+        Field("explicit_collections", "those of them that the program asked for"),
+        Field("collected", "objects freed"),
+        Field("uncollectable", "objects found and not freed"),
+        Field("candidates", "objects examined, where CPython tells (3.15)"),
+        Field("duration_sum_ns", "sum of durations"),
+        Field("duration_max_ns", "longest duration"),
+        Field("no_start", "collections that began before the recorder was installed: no duration"),
+        Field("buckets", "durations by DURATION_BOUNDS_NS", BUCKETS),
+        Field("bucket_sum_ns", "sum of the durations in each bucket", BUCKETS),
+        Field("own_buckets", "those of buckets that this tool's own publishing caused", BUCKETS),
+        Field("own_bucket_sum_ns", "their sums", BUCKETS),
+    ),
+    entries=GENERATIONS,
+)
+
+_EVENT_FIELDS: Final = (
+    Field("number", "1 for the first event of the process; 0 marks an empty entry"),
+    Field("start_ns", "monotonic"),
+    Field("duration_ns", "by the clock that the header names"),
+    Field("wall_ns", "by the monotonic clock"),
+    Field("kind", "generation and flags"),
+    Field("collected", "objects freed"),
+    Field("uncollectable", "objects found and not freed"),
+    Field("candidates", "objects examined, where CPython tells"),
+    Field("thread_id", "native id of the thread that ran it"),
+    Field("trace_id_high", "reserved: trace in progress"),
+    Field("trace_id_low", "reserved: trace in progress"),
+    Field("span_id", "reserved: span in progress"),
+)
+
+LATEST: Final = Block("latest", _after(GENERATION), "the gc callback, under GC.sequence", _EVENT_FIELDS, LATEST_EVENTS)
+LONGEST: Final = Block("longest", _after(LATEST), "the gc callback, under GC.sequence", _EVENT_FIELDS, LONGEST_EVENTS)
+
+MONITOR: Final = Block(
+    "monitor",
+    _after(LONGEST),
+    "the monitor thread",
+    (
+        Field("sequence", "odd while the monitor writes"),
+        Field("beat_ns", "monotonic time of its last round"),
+        Field("interval_ns", "time between rounds"),
+        Field("window", "number of the current window; read by the gc callback"),
+        Field("history_entries", "history entries written in all"),
+        Field("allocated_blocks", "sys.getallocatedblocks()"),
+        Field("gc_enabled", "gc.isenabled()"),
+        Field("threshold", "gc.get_threshold()", GENERATIONS),
+        Field("pending", "gc.get_count()", GENERATIONS),
+        Field("unseen", "collections that gc.get_stats() knows and the recorder does not", GENERATIONS),
+        Field("overhead_ns", "CPU time of the monitor thread"),
+    ),
+)
+
+MEMORY: Final = Block(
+    "memory",
+    _after(MONITOR),
+    "the monitor thread",
+    (
+        Field("sequence", "odd while the monitor writes"),
+        Field("sampled_ns", "monotonic time of the sample"),
+        Field("detail_sampled_ns", "monotonic time of uss, pss and swap"),
+        Field("rss_bytes", "resident set size"),
+        Field("vms_bytes", "virtual size"),
+        Field("uss_bytes", "unique set size"),
+        Field("pss_bytes", "proportional set size"),
+        Field("swap_bytes", "swapped out"),
+        Field("limit_bytes", "the memory limit that binds"),
+        Field("limit_source", "index into LIMIT_SOURCES"),
+        Field("cpu_user_ns", "CPU time in user mode"),
+        Field("cpu_system_ns", "CPU time in system mode"),
+        Field("threads", "operating-system threads"),
+        Field("file_descriptors", "open descriptors"),
+        Field("voluntary_switches", "context switches"),
+        Field("involuntary_switches", "context switches"),
+        Field("minor_faults", "page faults without I/O"),
+        Field("major_faults", "page faults with I/O"),
+    ),
+)
+
+LIMIT_SOURCES: Final = ("unknown", "cgroup-v2", "cgroup-v1", "rlimit-as", "machine")
+
+HISTORY: Final = Block(
+    "history",
+    _after(MEMORY),
+    "the monitor thread, under MONITOR.sequence",
+    (
+        Field("unix_ns", "when; 0 marks an empty entry"),
+        Field("rss_bytes", "as in memory"),
+        Field("uss_bytes", "as in memory"),
+        Field("limit_bytes", "as in memory"),
+        Field("allocated_blocks", "as in monitor"),
+        Field("collections", "total over generations"),
+        Field("duration_sum_ns", "total over generations"),
+        Field("window_max_ns", "longest collection since the entry before"),
+        Field("cpu_ns", "user and system"),
+        Field("threads", "as in memory"),
+    ),
+    entries=HISTORY_ENTRIES,
+)
+
+FAULTS: Final = Block(
+    "faults",
+    _after(HISTORY),
+    "any thread that holds the probe's lock",
+    (
+        Field("count", "how often"),
+        Field("last_unix_ns", "when last; 0 marks an empty entry"),
+        Field(
+            "text",
+            "UTF-8, padded with NUL: where, and the exception's class and message",
+            FAULT_TEXT_BYTES // CELL_BYTES,
+        ),
+    ),
+    entries=FAULT_ENTRIES,
+)
+
+PUBLISHED: Final = Block(
+    "published",
+    _after(FAULTS),
+    "the thread that publishes, under the publisher's lock",
+    (
+        Field("collects", "how often metrics were collected"),
+        Field("dropped_self", "collections caused by publishing, left out of the published histogram"),
+        Field("dropped_limit", "collections left out because there were too many since the last collect"),
+        Field("overhead_ns", "CPU time spent publishing"),
+    ),
+)
+
+BLOCKS: Final = (HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR, MEMORY, HISTORY, FAULTS, PUBLISHED)
+FILE_BYTES: Final = _after(BLOCKS[-1])
+FILE_CELLS: Final = FILE_BYTES // CELL_BYTES
+
+
+def text_bytes(block: Block, name: str) -> int:
+    """Bytes that a text field may hold."""
+    return next(field.cells for field in block.fields if field.name == name) * CELL_BYTES
+
+
+def c_header() -> str:
+    """The text of ``layout.h``: what the C recorder needs, as cell indexes."""
+    lines = [
+        "/* Generated by: python -m gc_otel.flight.layout > gc_otel/_native/layout.h */",
+        "#ifndef GC_OTEL_LAYOUT_H",
+        "#define GC_OTEL_LAYOUT_H",
+        "",
+        f"#define GCO_FILE_BYTES {FILE_BYTES}",
+        f"#define GCO_GENERATIONS {GENERATIONS}",
+        f"#define GCO_BUCKETS {BUCKETS}",
+        f"#define GCO_EXPLICIT_FLAG {EXPLICIT_FLAG}",
+        f"#define GCO_OWN_FLAG {OWN_FLAG}",
+        f"#define GCO_FLAGS_SHIFT {FLAGS_SHIFT}",
+        f"#define GCO_DURATION_BOUNDS_NS {{ {', '.join(f'{bound}ull' for bound in DURATION_BOUNDS_NS)} }}",
+    ]
+    for block in (GC, GENERATION, LATEST, LONGEST, MONITOR):
+        prefix = f"GCO_{block.name.upper()}"
+        lines += ["", f"/* {block.name}: written by {block.writer} */"]
+        lines.append(f"#define {prefix}_FIRST {block.offset_bytes // CELL_BYTES}")
+        lines.append(f"#define {prefix}_STRIDE {block.stride_cells}")
+        lines.append(f"#define {prefix}_ENTRIES {block.entries}")
+        lines += [
+            f"#define {prefix}_{field.name.upper()} {block.offset_in_entry(field.name)}" for field in block.fields
+        ]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+if __name__ == "__main__":
+    print(c_header(), end="")

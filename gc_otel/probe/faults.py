@@ -1,0 +1,46 @@
+"""What went wrong with us, noted where `gc-otel doctor` finds it."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+
+from gc_otel.flight import layout
+from gc_otel.flight.file import write_text
+from gc_otel.flight.layout import FAULTS
+from gc_otel.flight.recorder import MappingLike
+
+_COUNT, _LAST, _TEXT = (FAULTS.offset_in_entry(name) * layout.CELL_BYTES for name in ("count", "last_unix_ns", "text"))
+
+
+class FaultLog:
+    """Counts faults by their text in the faults block; the first 16 different ones are kept."""
+
+    def __init__(self, mapping: MappingLike) -> None:
+        self._mapping = mapping
+        # Tried, never waited for: a note may come from any thread at any moment.
+        self._lock = threading.Lock()
+
+    def note(self, where: str, error: BaseException) -> None:
+        """Note one fault; lost only when another thread is noting at this very moment."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._write(f"{where}: {type(error).__name__}: {error}")
+        except (BufferError, ValueError):
+            pass  # the mapping was closed: nobody is left to read it
+        finally:
+            self._lock.release()
+
+    def _write(self, text: str) -> None:
+        view = self._mapping.view()
+        raw = text.encode("utf-8", "replace")[: layout.FAULT_TEXT_BYTES].decode("utf-8", "ignore").encode()
+        for entry in range(layout.FAULT_ENTRIES):
+            offset = FAULTS.offset_bytes + entry * FAULTS.stride_cells * layout.CELL_BYTES
+            (count,) = struct.unpack_from("=Q", view, offset + _COUNT)
+            known = bytes(view[offset + _TEXT : offset + _TEXT + layout.FAULT_TEXT_BYTES]).rstrip(b"\0")
+            if count == 0 or known == raw:
+                write_text(view, offset + _TEXT, layout.FAULT_TEXT_BYTES, text)
+                struct.pack_into("=QQ", view, offset + _COUNT, count + 1, time.time_ns())
+                return

@@ -1,0 +1,64 @@
+"""Who this process is, for the header of its flight file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from gc_otel.config import Config
+from gc_otel.flight import layout
+from gc_otel.flight.file import HeaderFields
+from gc_otel.flight.recorder import gc_mode
+
+_START_TIME_FIELD = 19  # of /proc/PID/stat, counted from the state, which follows the name in brackets
+
+
+def header_fields(config: Config, *, recorder: str, duration_clock: str) -> HeaderFields:
+    """The header's fields; names of things only, never arguments or environment."""
+    now_ns = time.time_ns()
+    return {
+        "pid": os.getpid(),
+        "parent_pid": os.getppid(),
+        "pid_namespace": _pid_namespace(),
+        "created_unix_ns": now_ns,
+        "started_unix_ns": process_start_unix_ns() or now_ns,
+        "monotonic_to_unix_ns": now_ns - time.monotonic_ns(),
+        "python_hexversion": sys.hexversion,
+        "recorder_kind": layout.RECORDER_KINDS.index(recorder),
+        "duration_clock": layout.DURATION_CLOCKS.index(duration_clock),
+        "gc_mode": layout.GC_MODES.index(gc_mode()),
+        "state": layout.STATES.index("running"),
+        "exited_unix_ns": 0,
+        "service_name": config.service_name,
+        "service_version": config.service_version,
+        "python_version": ".".join(map(str, sys.version_info[:3])),
+        "program": _program(),
+        "instance_id": str(uuid.UUID(bytes=os.urandom(16), version=4)),
+    }
+
+
+def _pid_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return layout.ABSENT
+
+
+def _program() -> str:
+    name = os.path.basename(getattr(sys, "argv", [""])[0] or sys.executable or "python")
+    # `python -m package` shows its flag until the module is found.
+    return "python -m" if name == "-m" else name
+
+
+def process_start_unix_ns(stat: Path = Path("/proc/self/stat")) -> int | None:
+    """When the process began, or None where /proc does not tell; good to one clock tick (10 ms)."""
+    try:
+        fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+        since_boot_ns = int(fields[_START_TIME_FIELD]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - since_boot_ns
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return time.time_ns() - age_ns

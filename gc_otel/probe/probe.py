@@ -1,0 +1,271 @@
+"""Start and stop recording in this process; survive its forks.
+
+One probe per process, in the main interpreter only.  Whatever fails here is
+contained, noted in the flight file and shown by ``gc-otel doctor``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from gc_otel import _native
+from gc_otel.config import Config
+from gc_otel.errors import FlightFolderError, NotSupported
+from gc_otel.flight import file as files
+from gc_otel.flight import layout
+from gc_otel.flight.folder import open_folder
+from gc_otel.flight.recorder import MappingLike, PythonRecorder, Recorder, python_duration_clock
+from gc_otel.probe.clockwork import clockwork
+from gc_otel.probe.faults import FaultLog
+from gc_otel.probe.identity import header_fields
+from gc_otel.probe.monitor import Monitor
+from gc_otel.sample.cgroup import LimitReader
+from gc_otel.sample.process import ProcessSampler
+
+T = TypeVar("T")
+
+_UNINSTALL_PATIENCE_S = 1.0
+_NS_PER_S = 1_000_000_000
+
+
+class Probe:
+    """The recording of this process.
+
+    ``path`` is the flight file, or None when recording goes on in private
+    memory.  ``epoch`` changes whenever the numbers begin from zero: in a forked
+    child, whose recorder, file and monitor are its own.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.path: Path | None = None
+        self.epoch = 0
+        self.recorder_kind = "unknown"
+        self._native, self._native_missing = _native.load()
+        if config.recorder == "python":
+            self._native = None
+        self._lock = threading.RLock()
+        self._mapping: MappingLike
+        self._recorder: Recorder
+        self._monitor: Monitor
+        self._faults: FaultLog
+        self._clockwork = clockwork(native=self._native is not None)
+
+    @property
+    def _interval_ns(self) -> int:
+        return round(self.config.sample_interval * _NS_PER_S)
+
+    @property
+    def source(self) -> files.OwnMemory:
+        """This process's own flight file, to read."""
+        return files.OwnMemory(self._mapping)
+
+    @property
+    def alive(self) -> bool:
+        """False once stopped, and in a child that was forked without hooks."""
+        return self._mapping.alive
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder in use."""
+        return self._recorder
+
+    def note_fault(self, where: str, error: BaseException) -> None:
+        """Note what failed and was contained, for `gc-otel doctor`."""
+        self._faults.note(where, error)
+
+    def published_cells(self) -> memoryview:
+        """The cells that the publisher writes."""
+        first = layout.PUBLISHED.offset_bytes
+        return self._mapping.view()[first : first + layout.PUBLISHED.size_bytes].cast("Q")
+
+    def start(self) -> None:
+        """Record from here on."""
+        with self._lock:
+            self._begin()
+            atexit.register(self._at_exit)
+
+    def _begin(self) -> None:
+        self.recorder_kind = "python" if self._native is None else "native"
+        self.path, self._mapping = self._make_mapping()
+        self._faults = FaultLog(self._mapping)
+        self._recorder = PythonRecorder(self._mapping) if self._native is None else self._native.Recorder(self._mapping)
+        self._recorder.install()
+        self._monitor = self._make_monitor()
+        try:
+            self._clockwork.begin(self._round, self._begin_again_in_child, interval_ns=self._interval_ns)
+        except OSError as error:
+            self.note_fault("monitor thread", error)
+
+    def _make_mapping(self) -> tuple[Path | None, MappingLike]:
+        make = self._map
+        clock = "monotonic" if self._native is not None else python_duration_clock()
+        header = header_fields(self.config, recorder=self.recorder_kind, duration_clock=clock)
+        try:
+            folder = open_folder(self.config)
+            files.sweep(folder)
+            return files.create(folder, header, make)
+        except (FlightFolderError, OSError) as error:
+            say(f"gc_otel: recording in private memory, invisible to gc-otel ps: {error}. {_remedy(error)}")
+            mapping = make(-1)
+            files.write_header(mapping.view(), header)
+            FaultLog(mapping).note("flight folder", error)
+            return None, mapping
+
+    def _map(self, fd: int) -> MappingLike:
+        if self._native is not None:
+            mapping: MappingLike = self._native.Mapping(fd)
+            return mapping
+        from gc_otel.flight.mapping import PythonMapping
+
+        return PythonMapping(fd)
+
+    def _make_monitor(self) -> Monitor:
+        return Monitor(
+            self._mapping,
+            interval_ns=self._interval_ns,
+            sampler=self._contained("process sampler", self._make_sampler),
+            read_limit=self._contained("memory limit", lambda: LimitReader().read),
+            with_detail=self.config.memory_detail,
+        )
+
+    def _make_sampler(self) -> ProcessSampler:
+        return ProcessSampler(on_disabled=lambda source, error: self.note_fault(f"source {source}", error))
+
+    def _contained(self, what: str, make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001 - psutil missing or broken, a strange /proc: the rest goes on without
+            self.note_fault(what, error)
+            return None
+
+    def _round(self) -> None:
+        try:
+            self._monitor.round()
+        except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
+            self.note_fault("monitor", error)
+
+    def _begin_again_in_child(self) -> None:
+        """In a forked child: everything of the parent's is let go, nothing of it touched."""
+        self._lock = threading.RLock()  # the old one may have been held by a thread that is not here
+        self._recorder.uninstall()
+        self.epoch += 1
+        try:
+            self._begin()
+        except Exception as error:  # noqa: BLE001 - a child without a recorder is better than a child without a program
+            say(f"gc_otel: this forked process is not recorded: {error}. {_remedy(error)}")
+
+    def stop(self) -> None:
+        """Leave nothing behind: callback, thread, mapping, file.  A second call does nothing."""
+        with self._lock:
+            if not self._mapping.alive:
+                return
+            atexit.unregister(self._at_exit)
+            self._clockwork.end()
+            self._uninstall_recorder()
+            del self._monitor
+            self._mapping.close()
+            self._remove_file()
+
+    def _uninstall_recorder(self) -> None:
+        deadline_s = time.monotonic() + _UNINSTALL_PATIENCE_S
+        # A collection of another thread ends soon.  One that called us, from a finalizer or
+        # a neighbour's callback, ends only after we return: no waiting, and the callback,
+        # which does nothing any more, is taken out at the next start or at exit.
+        here = layout.GC.cell("collecting_thread_id")
+        inside = self._mapping.view().cast("Q")[here] == threading.get_native_id()
+        while not self._recorder.uninstall():
+            if inside or time.monotonic() > deadline_s:
+                _leftovers.append(self._recorder)
+                return
+            time.sleep(0.0005)
+
+    def _remove_file(self) -> None:
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            self.path = None
+
+    def _at_exit(self) -> None:
+        """A clean exit leaves no file; the recorder goes on into the last collection of all."""
+        if not self._mapping.alive:  # a child that was forked without hooks: the file is its parent's
+            return
+        self._clockwork.end()
+        exited = {"state": layout.STATES.index("exited"), "exited_unix_ns": time.time_ns()}
+        files.write_header(self._mapping.view(), exited)
+        self._remove_file()
+
+
+def say(line: str) -> None:
+    """One line on standard error.
+
+    Not a warning, which ``-W error`` would turn into the program's end, and not a
+    log record, which needs a handler that nobody has set up yet.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(line.rstrip(), file=sys.stderr)
+
+
+def _remedy(error: Exception) -> str:
+    return str(getattr(error, "remedy", ""))
+
+
+#: Recorders that were stopped inside a collection and could not leave gc.callbacks.
+_leftovers: list[Recorder] = []
+
+
+def _remove_leftovers() -> None:
+    _leftovers[:] = [recorder for recorder in _leftovers if not recorder.uninstall()]
+
+
+_current: Probe | None = None
+
+
+def current() -> Probe | None:
+    """The probe of this process, if one is recording."""
+    return _current if _current is not None and _current.alive else None
+
+
+def start(config: Config) -> Callable[[], None]:
+    """Record this process; returns its stop.  NotSupported in a sub-interpreter."""
+    global _current
+    if not in_main_interpreter():
+        raise NotSupported("gc_otel records the main interpreter only")
+    for problem in config.problems:
+        say(str(problem))
+    _remove_leftovers()
+    probe = Probe(config)
+    probe.start()
+    _current = probe
+
+    def stop() -> None:
+        global _current
+        probe.stop()
+        if _current is probe:
+            _current = None
+
+    return stop
+
+
+def in_main_interpreter() -> bool:
+    """False in a sub-interpreter, legacy or isolated."""
+    native, _ = _native.load()
+    if native is not None:
+        return bool(native.in_main_interpreter())
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        with contextlib.suppress(ImportError):
+            module = __import__(name)
+            return _interpreter_id(module.get_current()) == _interpreter_id(module.get_main())
+    return True
+
+
+def _interpreter_id(answer: object) -> int:
+    # 3.13 and later answer with a tuple whose first item is the id.
+    return int(answer[0]) if isinstance(answer, tuple) else int(answer)  # type: ignore[call-overload]

@@ -1,0 +1,184 @@
+"""The monitor's thread, in Python: the twin of ``_native/ticker.c``.
+
+Not a :class:`threading.Thread`: that one appears in ``threading.enumerate()``,
+is waited for at exit, and is a greenlet under gevent.  The raw thread is made with
+all signals blocked, so that it never takes the SIGTERM that the program waits
+for in ``sigwait()``.  What only the C ticker can promise: an exception that a
+signal handler raises while one of the fork hooks runs is reported as
+unraisable here, instead of reaching the program.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+_GONE_ATTEMPTS: Final = 500
+_GONE_PAUSE_S: Final = 0.00002
+
+
+class Ticker(Protocol):
+    """Calls ``tick()`` at once and then every ``interval_ns``, in a thread."""
+
+    interval_ns: int
+
+    @property
+    def faults(self) -> int:
+        """How often ``tick()`` raised."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread exists."""
+
+    def start(self) -> None:
+        """Start the thread; OSError when none can be had."""
+
+    def stop(self) -> None:
+        """End the thread and wait until the kernel has forgotten it."""
+
+    def before_fork(self) -> None:
+        """At-fork hook: end the thread."""
+
+    def after_fork_in_parent(self) -> None:
+        """At-fork hook: start it again."""
+
+    def after_fork_in_child(self) -> None:
+        """At-fork hook: have ``on_child`` called."""
+
+
+def _real(name: str) -> Any:
+    """A function of ``_thread`` as it was before gevent replaced it."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey.get_original("_thread", name) if monkey is not None else getattr(_thread, name)
+
+
+class _Round:
+    """One thread's life: told to stop by ``wake``, known to have stopped by ``done``."""
+
+    def __init__(self) -> None:
+        allocate = _real("allocate_lock")
+        self.wake, self.done = allocate(), allocate()
+        self.wake.acquire()
+        self.done.acquire()
+        self.thread_id = 0
+        self.pid = os.getpid()
+
+
+class PythonTicker:
+    """Same interface as the native ``Ticker``.  ``on_child`` is called in a forked child."""
+
+    def __init__(self, tick: Callable[[], object], on_child: Callable[[], object]) -> None:
+        self._tick = tick
+        self.interval_ns = 5_000_000_000
+        self._on_child = on_child
+        # At most one.  A list, because pop() is one step: two threads that fork at the same time
+        # must not both wait for the same round to end.
+        self._rounds: list[_Round] = []
+        self._starting = _real("RLock")()
+        self._wanted_by = 0  # the process that started and did not stop it; 0 for none
+        self.faults = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread exists."""
+        return bool(self._rounds)
+
+    def start(self) -> None:
+        """Start the thread; OSError when none can be had."""
+        self._wanted_by = os.getpid()
+        self._resume()
+
+    def _resume(self) -> None:
+        # Tried, not waited for: whoever holds it is starting the thread.
+        if not self._starting.acquire(False):
+            return
+        try:
+            if not self._rounds:
+                self._start()
+        finally:
+            self._starting.release()
+
+    def _start(self) -> None:
+        this_round = _Round()
+        # Asked first: the call that blocks may raise what a pending signal's handler raises.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            _real("start_new_thread")(self._run, (this_round,))
+            self._rounds.append(this_round)
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _run(self, this_round: _Round) -> None:
+        this_round.thread_id = _real("get_native_id")()
+        try:
+            while True:
+                try:
+                    self._tick()
+                except Exception:  # noqa: BLE001 - a monitor that fails is counted and tried again
+                    self.faults += 1
+                if this_round.wake.acquire(timeout=self.interval_ns / 1e9):
+                    return
+        finally:
+            this_round.done.release()
+
+    def stop(self) -> None:
+        """End the thread and wait until the kernel has forgotten it."""
+        self._wanted_by = 0
+        self._join()
+
+    def _join(self) -> None:
+        try:
+            this_round = self._rounds.pop()
+        except IndexError:
+            return
+        # In a child forked without hooks the thread is not there, and would be waited for in vain.
+        if this_round.pid != os.getpid():
+            return
+        this_round.wake.release()
+        if this_round.thread_id == _real("get_native_id")():
+            return
+        this_round.done.acquire()
+        _wait_until_gone(this_round.thread_id)
+
+    def before_fork(self) -> None:
+        """At-fork hook: end the thread, so that CPython 3.12+ does not warn of it."""
+        if self._wanted_by != os.getpid():  # a child forked without hooks: it has no thread, and its children need none
+            self._wanted_by = 0
+        self._join()
+
+    def after_fork_in_parent(self) -> None:
+        """At-fork hook: start it again."""
+        if not self._wanted_by:
+            return
+        try:
+            self._resume()
+        except OSError:
+            self.faults += 1
+        except BaseException:  # a signal handler's: CPython will report and drop it, the thread must still start
+            self._resume()
+            raise
+
+    def after_fork_in_child(self) -> None:
+        """At-fork hook: the child begins anew."""
+        self._starting = _real("RLock")()
+        self._rounds.clear()
+        wanted, self._wanted_by = self._wanted_by, 0
+        if wanted:
+            self._on_child()
+
+
+def _wait_until_gone(thread_id: int) -> None:
+    task = Path(f"/proc/self/task/{thread_id}")
+    for _ in range(_GONE_ATTEMPTS):
+        if not task.exists():
+            return
+        time.sleep(_GONE_PAUSE_S)

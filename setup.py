@@ -1,0 +1,59 @@
+"""The optional part of the build: everything declarative stands in pyproject.toml.
+
+The C extension is worth having and never worth failing for: without a
+compiler, or with GC_OTEL_PURE=1, the package installs with its Python twin and
+the build says so.  ``gc-otel doctor`` tells later which one is in use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = sorted(str(path) for path in Path("gc_otel/_native").glob("*.c"))
+HEADERS = sorted(str(path) for path in Path("gc_otel/_native").glob("*.h"))
+PURE = os.environ.get("GC_OTEL_PURE", "") not in ("", "0") or sys.implementation.name != "cpython"
+
+
+class OptionalBuildExt(build_ext):
+    """Builds the extension, or says in one line that the Python recorder will serve."""
+
+    def run(self) -> None:
+        """Build, or do without."""
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - no compiler, no headers, no linker: whatever it was
+            self._say(f"the Python recorder (no C extension: {error})")
+        else:
+            built = all(Path(self.get_ext_fullpath(extension.name)).exists() for extension in self.extensions)
+            self._say("the native recorder" if built else "the Python recorder (the C extension did not build)")
+
+    def get_outputs(self) -> list[str]:
+        """Only what is really there: an installation records these."""
+        return [output for output in super().get_outputs() if Path(output).exists()]
+
+    def _say(self, what: str) -> None:
+        print(f"gc_otel: built with {what}", file=sys.stderr)
+
+
+EXTENSION = Extension(
+    "gc_otel._native._ext",
+    sources=SOURCES,
+    depends=HEADERS,
+    extra_compile_args=[
+        "-std=c11",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Wno-cast-function-type",
+        "-Wno-missing-field-initializers",
+    ],
+    optional=True,
+)
+
+setup(ext_modules=[] if PURE else [EXTENSION], cmdclass={"build_ext": OptionalBuildExt})

@@ -1,0 +1,40 @@
+"""docs/cli.txt is what the commands say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gc_otel import cli
+from gc_otel.cli import reference
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.txt"
+
+
+def test_the_document_is_as_generated():
+    """Any interpreter generates the same text as stands in docs/."""
+    if not DOCUMENT.parent.is_dir():
+        pytest.skip("docs/ is not part of this tree")
+    assert DOCUMENT.read_text() == reference.reference(), "run: python -m gc_otel.cli.reference > docs/cli.txt"
+
+
+def test_the_terminal_changes_nothing(monkeypatch):
+    """Neither its width nor its colours are in the text."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    text = reference.reference()
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert [line for line in text.splitlines() if line.startswith("$ ")] == [
+        "$ gc-otel --help",
+        *(f"$ gc-otel {command.name} --help" for command in cli.COMMANDS),
+    ]
+
+
+def test_the_module_prints_it():
+    """`python -m gc_otel.cli.reference` prints the text."""
+    done = subprocess.run([sys.executable, "-m", "gc_otel.cli.reference"], capture_output=True, text=True, check=True)
+    assert done.stdout == reference.reference()

@@ -1,0 +1,186 @@
+"""Providers with readers in memory, the instrumentor with its singleton put back, and an OTLP receiver."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+
+import gc_otel
+from gc_otel.flight import reader as flight_reader
+from gc_otel.instrumentor import GcInstrumentor
+from gc_otel.probe import probe
+
+PROGRAMS = Path(__file__).parent / "programs"
+_IMPORTABLE = str(Path(gc_otel.__file__).parents[1])
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith(("OTEL_", "PYTHON", "GC_OTEL_")) and name not in ("GC_OTEL_DIR", "GC_OTEL_DIR_ON_DISK")
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Collected:
+    """One collect of ours: metrics by name, points by attributes."""
+
+    def __init__(self, data: MetricsData | None, scope: str = "gc_otel") -> None:
+        scopes = [each for resource in (data.resource_metrics if data else ()) for each in resource.scope_metrics]
+        self.metrics = {
+            metric.name: metric
+            for each in scopes
+            if each.scope.name == scope
+            for metric in each.metrics
+            if metric.data.data_points
+        }
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.metrics)
+
+    def points(self, name: str) -> list[Any]:
+        return list(self.metrics[name].data.data_points) if name in self.metrics else []
+
+    def values(self, name: str) -> dict[Any, float]:
+        """Value by the only attribute's value, or by None where there is none."""
+        return {next(iter(point.attributes.values()), None): point.value for point in self.points(name)}
+
+    def total(self, name: str) -> float:
+        return sum(point.value for point in self.points(name))
+
+    def received(self) -> int:
+        """What the duration histogram has received."""
+        return sum(point.count for point in self.points("cpython.gc.duration"))
+
+    def kept_out(self) -> float:
+        """Recorded collections that were left out of the histogram, and counted as dropped."""
+        dropped = self.values("gc_otel.events.dropped")
+        return dropped.get("self", 0) + dropped.get("limit", 0)
+
+    def expected(self) -> float:
+        """What the histogram must have received."""
+        return self.total("cpython.gc.collections") - self.kept_out()
+
+
+@pytest.fixture
+def collect() -> Callable[..., Collected]:
+    """Collect from a reader in memory; the points of our scope."""
+    return lambda reader, scope="gc_otel": Collected(reader.get_metrics_data(), scope)
+
+
+@pytest.fixture
+def provider_with() -> Iterator[Callable[..., MeterProvider]]:
+    """A provider with these readers, shut down after the test."""
+    providers: list[MeterProvider] = []
+
+    def make(*readers: Any, **options: Any) -> MeterProvider:
+        providers.append(MeterProvider(list(readers), **options))
+        return providers[-1]
+
+    yield make
+    for provider in providers:
+        provider.shutdown()
+
+
+@pytest.fixture
+def instrumentor(flight_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcInstrumentor]:
+    """A GcInstrumentor of the test's own, in an environment without settings; uninstrumented afterwards."""
+    for name in list(os.environ):
+        if _is_setting(name):
+            monkeypatch.delenv(name)
+    GcInstrumentor._instance = None
+    ours = GcInstrumentor()
+    yield ours
+    if ours.is_instrumented_by_opentelemetry:
+        ours.uninstrument()
+    GcInstrumentor._instance = None
+
+
+@pytest.fixture
+def published(
+    instrumentor: GcInstrumentor, provider_with: Callable[..., MeterProvider]
+) -> Callable[..., InMemoryMetricReader]:
+    """Instrument a fresh provider and return its reader; options are the instrumentor's."""
+
+    def start(**options: Any) -> InMemoryMetricReader:
+        reader = InMemoryMetricReader()
+        instrumentor.instrument(meter_provider=provider_with(reader), **options)
+        return reader
+
+    return start
+
+
+@pytest.fixture
+def small_heap() -> Iterator[None]:
+    """A collection looks at the test's own objects only, so that thousands of them are cheap."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+@pytest.fixture
+def program_env(flight_dir: Path) -> dict[str, str]:
+    """The environment of a program under test: it finds this gc_otel, and no setting of the caller's."""
+    kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+    path = os.pathsep.join(part for part in (_IMPORTABLE, os.environ.get("PYTHONPATH", "")) if part)
+    return {**kept, "PYTHONPATH": path}
+
+
+@pytest.fixture
+def run_here(program_env: dict[str, str]) -> Callable[..., Any]:
+    """Run a script of tests/otel/programs; the JSON of its last line, and nothing on standard error."""
+
+    def run(name: str, *args: str, env: Mapping[str, str] | None = None) -> Any:
+        command = [sys.executable, str(PROGRAMS / name), *args]
+        done = subprocess.run(
+            command, env={**program_env, **(env or {})}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), (
+            f"{name} {args}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """A small OTLP/HTTP receiver on a free port of loopback."""
+    module = _load(PROGRAMS.parent / "_receiver.py")
+    with module.Receiver() as started:
+        yield started
+
+
+@pytest.fixture
+def wait_for_sample() -> Callable[[], None]:
+    """Wait until the monitor of this process has made a round."""
+
+    def wait() -> None:
+        deadline_s = time.monotonic() + 20
+        while flight_reader.read_interpreter(probe.current().source) is None:
+            assert time.monotonic() < deadline_s, "the monitor makes no round"
+            time.sleep(0.005)
+
+    return wait

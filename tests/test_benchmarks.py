@@ -1,0 +1,56 @@
+"""The benchmarks run and say what they should; how fast anything is, is no test's business."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.skipif(
+    not (Path(__file__).parent.parent / "benchmarks").is_dir(),
+    reason="the benchmarks stand in the checkout, not in a wheel",
+)
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """Run one benchmark quickly and return what it printed and wrote."""
+
+    def run(name: str) -> tuple[str, dict]:
+        file = tmp_path / "figures.json"
+        command = [sys.executable, "-m", "benchmarks", "--quick", "--only", name, "--json", str(file)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout, json.loads(file.read_text())
+
+    return run
+
+
+def test_callback_prints_and_writes_every_variant(quick) -> None:
+    """Every callback has its row in the table and in the file, with a figure or the reason why not."""
+    printed, written = quick("callback")
+    assert (written["python"], written["quick"]) == (sys.version.split()[0], True)
+    (result,) = written["results"]
+    assert result["name"] == "callback"
+    rows = {row["label"]: row for row in result["rows"]}
+    assert all(label in printed for label in rows)
+    assert all((row["value"] is not None) or row["note"] for row in rows.values())
+    for label in ("empty C callback", "empty Python callback", "gc_otel, Python recorder"):
+        row = rows[label]
+        assert row["unit"] == "ns"
+        assert row["low"] <= row["value"] <= row["high"]
+    assert rows["empty C callback"]["ratio"] == 1.0
+    assert rows["OTel Histogram.record() per event"]["value"] is not None
+
+
+def test_unknown_benchmark_is_refused() -> None:
+    """A wrong name ends with the names that exist."""
+    command = [sys.executable, "-m", "benchmarks", "--only", "nonsense"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "callback" in done.stderr
