@@ -21,6 +21,8 @@ from gc_otel.flight.mapping import PythonMapping
 from gc_otel.flight.recorder import PythonRecorder
 from gc_otel.flight.snapshot import Fault, HistoryPoint, Snapshot
 
+pytestmark = pytest.mark.once
+
 MOST_MEMORY_BYTES = 8 * 2**20
 EXTREMES = (0, 1, 2, 3, 511, 513, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
 

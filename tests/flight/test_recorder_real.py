@@ -125,8 +125,9 @@ def test_eight_threads_allocating(rig, quiet_gc, install) -> None:
         gc.disable()
         after = stats()
     collector = rig.read()
-    # Without a GIL the whole heap must have grown by a quarter before it is collected.
-    assert collector.collections > (100 if gc_mode() == "generational" else 0)
+    # While the twin's callback waits for the GIL the others allocate without a collection: there are few of
+    # them. Without a GIL the whole heap must have grown by a quarter before it is collected.
+    assert collector.collections > (8 if gc_mode() == "generational" else 0)
     assert [each.collections for each in collector.generations] == difference(before, after, "collections")
     assert sum(each.collected for each in collector.generations) == sum(difference(before, after, "collected"))
     if gc_mode() == "generational":

@@ -137,7 +137,6 @@ def small_heap() -> Iterator[None]:
     gc.freeze()
     yield
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from gc_otel.otel.catalog import DURATION_BOUNDS_S
 from gc_otel.otel.drain import RECORDS_MOST, Drain
 
 Cell = tuple[int, int]
+pytestmark = pytest.mark.once
+
 DURATIONS_NS = st.one_of(
     st.integers(0, 20_000_000_000),
     st.sampled_from([bound + step for bound in DURATION_BOUNDS_NS for step in (-1, 0, 1)]),
