@@ -80,6 +80,7 @@ run_all() {
     printf '%s %s: ' "$function" "$version"
     if [[ -e $WORK/logs/$function-$version.ok ]]; then
       tail -n 1 "$WORK/logs/$function-$version"
+      grep '^RERUN' "$WORK/logs/$function-$version" || true # what is not steady yet
     else
       failed=1
       printf 'FAILED\n'
