@@ -10,7 +10,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gc_otel.flight import layout
 from gc_otel.flight.layout import GC, GENERATION, HISTORY, MEMORY, MONITOR
@@ -19,6 +19,9 @@ from gc_otel.sample.cgroup import MemoryLimit
 from gc_otel.sample.process import MemoryDetail, ProcessSample
 
 _GENERATIONS: Final = range(layout.GENERATIONS)
+
+#: No callback waits so long for the GIL.
+_CALLBACK_PATIENCE_NS: Final = 10_000_000_000
 
 
 class Sampler(Protocol):
@@ -44,6 +47,14 @@ def allocated_blocks() -> int | None:
     return sys.getallocatedblocks()
 
 
+class _Gap(NamedTuple):
+    """Collections by generation that ``get_stats()`` has beyond the recorded, how many were recorded, and when."""
+
+    missed: list[int]
+    recorded: int
+    at_ns: int
+
+
 class Monitor:
     """Samples on every ``round()``.  ``sampler`` and ``read_limit`` may be None: nothing is known then."""
 
@@ -65,7 +76,7 @@ class Monitor:
         self._with_detail = with_detail
         self._clock_ns = clock_ns
         self._unix_ns = unix_ns
-        self._gap_before = [0] * layout.GENERATIONS
+        self._gap: _Gap | None = None
         self._stats_base = self._stats_not_recorded()
         self._put_memory_absent()
 
@@ -168,8 +179,10 @@ class Monitor:
     def _unseen(self) -> list[int]:
         """Collections that the recorder missed, by generation; never falls.
 
-        A gap counts when two rounds saw it: ``get_stats()`` is updated a little
-        before the recorder is told.
+        ``get_stats()`` is ahead of the recorder until the stop callback has run, and a Python callback may wait
+        long for the GIL before its first instruction.  So a gap counts when two rounds saw it and another collection
+        was recorded in between, which cannot begin before the callbacks of the last have ended; or when nothing was
+        recorded for longer than a thread waits.
         """
         first = MONITOR.cell("unseen")
         known = [self._cells[first + generation] for generation in _GENERATIONS]
@@ -179,6 +192,18 @@ class Monitor:
         if self._stats_base is None:  # made while a collection was running: what is beyond now is no gap
             self._stats_base = beyond
         gap = [max(0, now - base) for now, base in zip(beyond, self._stats_base, strict=True)]
-        seen_twice = [min(now, before) for now, before in zip(gap, self._gap_before, strict=True)]
-        self._gap_before = gap
-        return [max(old, new) for old, new in zip(known, seen_twice, strict=True)]
+        missed = self._certainly_missed(
+            _Gap(gap, self._total("collections") + self._total("no_start"), self._clock_ns())
+        )
+        return [max(old, new) for old, new in zip(known, missed, strict=True)]
+
+    def _certainly_missed(self, seen: _Gap) -> list[int]:
+        before = self._gap
+        is_certain = before is not None and (
+            seen.recorded != before.recorded or seen.at_ns - before.at_ns >= _CALLBACK_PATIENCE_NS
+        )
+        if before is None or is_certain or before.missed != seen.missed:
+            self._gap = seen
+        if before is None or not is_certain:
+            return [0] * layout.GENERATIONS
+        return [min(*both) for both in zip(seen.missed, before.missed, strict=True)]

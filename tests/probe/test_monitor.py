@@ -47,10 +47,17 @@ class Bench:
         )
         self.source = files.OwnMemory(mapping)
 
-    def rounds(self, count=1):
+    def rounds(self, count=1, every_ns=100):
         for _ in range(count):
-            self.now_ns += 100
+            self.now_ns += every_ns
             self.monitor.round()
+
+    def rounds_with_collections(self, stats, count=1):
+        """Rounds, and before each a collection that is recorded."""
+        for _ in range(count):
+            stats[0] += 1
+            self.cells[GENERATION.cell("collections", 0)] += 1
+            self.rounds()
 
     @property
     def interpreter(self):
@@ -241,25 +248,37 @@ def test_the_longest_collection_of_each_window(bench, make_recorder, quiet_gc):
 
 
 def test_a_gap_is_reported_after_two_rounds(bench, stats):
-    """What get_stats() counted and the recorder did not is unseen, once two rounds agree."""
+    """What get_stats() counted and the recorder did not is unseen, once it outlived another collection."""
     made = bench()
     made.rounds()
     stats[0] += 5
     stats[2] += 1
-    made.rounds()
+    made.rounds(3)
     assert made.interpreter.unseen == (0, 0, 0)
-    made.rounds()
+    made.rounds_with_collections(stats)
     assert made.interpreter.unseen == (5, 0, 1)
 
 
+def test_a_gap_of_a_quiet_program_is_reported_in_time(bench, stats):
+    """No later collection comes: no callback waits for 10 s."""
+    made = bench()
+    made.rounds()
+    stats[1] += 2
+    made.rounds(2, every_ns=5_000_000_000)
+    assert made.interpreter.unseen == (0, 0, 0)
+    made.rounds(1, every_ns=5_000_000_000)
+    assert made.interpreter.unseen == (0, 2, 0)
+
+
 def test_a_passing_gap_is_not_reported(bench, stats):
-    """get_stats() is ahead of the recorder for a moment in every collection."""
+    """get_stats() is ahead of the recorder until the stop callback has run, for however many rounds."""
     made = bench()
     made.rounds()
     stats[1] += 1
-    made.rounds()
+    made.rounds(5)
     made.cells[GENERATION.cell("collections", 1)] += 1
     made.rounds(3)
+    made.rounds_with_collections(stats, 3)
     assert made.interpreter.unseen == (0, 0, 0)
 
 
@@ -267,13 +286,13 @@ def test_unseen_never_falls(bench, stats):
     """A published counter is monotonic, whatever the difference does."""
     made = bench()
     stats[0] += 7
-    made.rounds(2)
+    made.rounds_with_collections(stats, 2)
     assert made.interpreter.unseen == (7, 0, 0)
     stats[0] -= 4
-    made.rounds(3)
+    made.rounds_with_collections(stats, 3)
     assert made.interpreter.unseen == (7, 0, 0)
     stats[0] += 6
-    made.rounds(2)
+    made.rounds_with_collections(stats, 2)
     assert made.interpreter.unseen == (9, 0, 0)
 
 
@@ -282,7 +301,7 @@ def test_collections_without_a_start_are_not_unseen(bench, stats):
     made = bench()
     stats[2] += 1
     made.cells[GENERATION.cell("no_start", 2)] += 1
-    made.rounds(3)
+    made.rounds_with_collections(stats, 3)
     assert made.interpreter.unseen == (0, 0, 0)
 
 
@@ -290,13 +309,13 @@ def test_a_round_during_a_collection_does_not_judge(bench, stats):
     """While one is running get_stats() and the recorder may differ: the known number stays."""
     made = bench()
     stats[0] += 2
-    made.rounds(2)
+    made.rounds_with_collections(stats, 2)
     made.cells[GC.cell("collecting_since_ns")] = 1
     stats[0] += 1
-    made.rounds(3)
+    made.rounds_with_collections(stats, 3)
     assert made.interpreter.unseen == (2, 0, 0)
     made.cells[GC.cell("collecting_since_ns")] = 0
-    made.rounds(2)
+    made.rounds_with_collections(stats, 2)
     assert made.interpreter.unseen == (3, 0, 0)
 
 
@@ -323,7 +342,7 @@ def test_a_recorder_that_wrote_meanwhile_is_asked_again(bench, stats, monkeypatc
         return told()
 
     monkeypatch.setattr(monitors.gc, "get_stats", while_recording)
-    made.rounds(3)
+    made.rounds_with_collections(stats, 3)
     assert made.interpreter.unseen == (0, 0, 0)
 
 

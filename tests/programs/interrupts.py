@@ -84,7 +84,7 @@ if forking and os.fork() == 0:
 with contextlib.suppress(ChildProcessError):
     reap()
 gc.collect()  # an interrupt may have cut the twin's last record short: the next one closes it
-recorded.wait_for_rounds(3)
+recorded.settle()
 read = recorded.snapshot()
 recorded.report(
     sent=SENT,

@@ -33,7 +33,7 @@ def descend() -> None:
 for _ in range(3):
     with contextlib.suppress(RecursionError):
         descend()
-recorded.wait_for_rounds(4)
+recorded.settle()
 read = recorded.snapshot()
 recorded.report(
     at_limit=at_limit,

@@ -251,11 +251,11 @@ def finish(how: str, counted_before: int, threads: list[threading.Thread]) -> No
         thread.join()
     gc.set_threshold(700, 10, 10)
     gc.disable()
-    counted = recorded.collections() - counted_before
     if MODE == "naive":
-        recorded.report(mode=MODE, counted=counted, unexpected=["it did not hang"])
+        recorded.report(mode=MODE, unexpected=["it did not hang"])
         return
-    recorded.wait_for_rounds(3)
+    recorded.settle()
+    counted = recorded.collections() - counted_before
     read = recorded.snapshot()
     recorded.report(
         mode=MODE,
