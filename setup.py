@@ -47,6 +47,8 @@ EXTENSION = Extension(
     extra_compile_args=[
         "-std=c11",
         "-O2",
+        "-fvisibility=hidden",
+        "-fno-plt",
         "-Wall",
         "-Wextra",
         "-Wno-unused-parameter",

@@ -7,13 +7,15 @@ which value and what is allowed.
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import unquote
+
+from gc_otel.record import Record
+
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final
 
 PREFIX: Final = "GC_OTEL_"
 
@@ -28,8 +30,7 @@ class _Unusable(ValueError):
     """A value that a setting cannot take; its text says what is allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Record):
     """One row of the settings table."""
 
     name: str
@@ -44,8 +45,7 @@ class Setting:
         return PREFIX + self.name.upper()
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Record):
     """A value that was given and cannot be used."""
 
     variable: str
@@ -144,10 +144,10 @@ SETTINGS: Final = (
 )
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+_NO_SOURCES: Final[Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Record):
     """The settings of one process, checked.
 
     ``sources`` tells for each setting where its value came from: ``default``,
@@ -163,8 +163,16 @@ class Config:
     disabled_metrics: tuple[str, ...] = ()
     service_name: str = "unknown_service"
     service_version: str = ""
-    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
-    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    sources: Mapping[str, str] = _NO_SOURCES
+    problems: tuple[Problem, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal where everything is that has an effect; not where it came from."""
+        effective = [name for name in Config.__annotations__ if name not in ("sources", "problems")]
+        return isinstance(other, Config) and all(getattr(self, name) == getattr(other, name) for name in effective)
+
+    def __hash__(self) -> int:
+        return hash((self.service_name, self.service_version))
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, **given: Any) -> Config:
@@ -194,7 +202,9 @@ class Config:
 
     def publishes(self, metric: str) -> bool:
         """Whether the metric of that name is wanted."""
-        return not any(fnmatch.fnmatchcase(metric, pattern) for pattern in self.disabled_metrics)
+        from fnmatch import fnmatchcase  # brings re, which a process that does not publish need not pay for
+
+        return not any(fnmatchcase(metric, pattern) for pattern in self.disabled_metrics)
 
 
 class _Reading:
@@ -235,7 +245,9 @@ def _is_true(text: str) -> bool:
 def _service_identity(env: Mapping[str, str]) -> tuple[str, str]:
     """Name and version as OpenTelemetry takes them: OTEL_SERVICE_NAME, then OTEL_RESOURCE_ATTRIBUTES (percent-encoded)."""
     attributes: dict[str, str] = {}
-    for part in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+    for part in filter(None, env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")):
+        from urllib.parse import unquote  # 10 ms for those who use it
+
         key, separator, value = part.partition("=")
         if separator:
             attributes[key.strip()] = unquote(value.strip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
@@ -13,6 +13,7 @@ from gc_otel.config import SETTINGS, Config
 from gc_otel.errors import NotSupported
 from gc_otel.otel.instruments import Publisher, publisher_on
 from gc_otel.probe import probe
+from gc_otel.record import replace
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 
 from gc_otel import _native
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 
 PROGRAMS = Path(__file__).parent / "programs"
 EXTENSION, WHY_NOT_NATIVE = _native.load()

@@ -18,7 +18,7 @@ except ImportError:  # Windows
 
 from gc_otel import _native
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 
 Callback = Callable[[str, dict[str, Any]], object]
 

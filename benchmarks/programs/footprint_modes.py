@@ -17,7 +17,7 @@ def recorder() -> None:
     extension, _ = _native.load()
     if extension is None:
         from gc_otel.flight.mapping import PythonMapping
-        from gc_otel.flight.recorder import PythonRecorder
+        from gc_otel.flight.python_recorder import PythonRecorder
 
         PythonRecorder(PythonMapping(-1)).install()
     else:

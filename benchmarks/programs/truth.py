@@ -13,7 +13,7 @@ from typing import Any
 from gc_otel import _native
 from gc_otel.flight import layout
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 
 HEAP_OBJECTS = 300_000
 FULL = layout.GENERATIONS - 1

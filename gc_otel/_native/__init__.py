@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 def load() -> tuple[ModuleType | None, str]:

@@ -9,23 +9,6 @@
 #define MADV_WIPEONFORK 18 /* Linux 4.14; older libc headers lack the name */
 #endif
 
-/* NULL when closed, or in a process other than the one that mapped it.
- *
- * A child made by a fork that ran no hooks (a C library's own fork) still has
- * this object, but neither the cells nor the right to write them. */
-uint64_t *
-gco_mapping_cells(gco_mapping *mapping)
-{
-    uint64_t *cells = atomic_load_explicit(&mapping->cells, memory_order_acquire);
-    if (cells == NULL) {
-        return NULL;
-    }
-    if (mapping->guard != NULL) {
-        return *mapping->guard != 0 ? cells : NULL;
-    }
-    return (long)getpid() == mapping->owner_pid ? cells : NULL;
-}
-
 static volatile uint64_t *
 map_guard(void)
 {

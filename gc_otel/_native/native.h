@@ -9,8 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "layout.h"
+
+#define GCO_UNLIKELY(condition) __builtin_expect((condition), 0)
 
 #define GCO_NS_PER_S 1000000000ull
 
@@ -30,7 +33,22 @@ typedef struct {
     atomic_int exports; /* memoryviews handed out: they keep the memory past close() */
 } gco_mapping;
 
-uint64_t *gco_mapping_cells(gco_mapping *mapping);
+/* NULL when closed, or in a process other than the one that mapped it.
+ *
+ * A child made by a fork that ran no hooks (a C library's own fork) still has
+ * this object, but neither the cells nor the right to write them. */
+static inline uint64_t *
+gco_mapping_cells(gco_mapping *mapping)
+{
+    uint64_t *cells = atomic_load_explicit(&mapping->cells, memory_order_acquire);
+    if (GCO_UNLIKELY(cells == NULL)) {
+        return NULL;
+    }
+    if (mapping->guard != NULL) {
+        return *mapping->guard != 0 ? cells : NULL;
+    }
+    return (long)getpid() == mapping->owner_pid ? cells : NULL;
+}
 
 extern PyType_Spec gco_mapping_spec;
 extern PyType_Spec gco_recorder_spec;

@@ -9,16 +9,12 @@ it is locked and its header written, so a reader never sees half of one.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import stat
 import struct
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gc_otel.errors import FlightFolderError, NotAFlightFile
 from gc_otel.flight import folder as folders
@@ -27,21 +23,24 @@ from gc_otel.flight.folder import Folder
 from gc_otel.flight.layout import HEADER
 from gc_otel.flight.recorder import MappingLike, gc_mode
 
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from typing_extensions import Self
 
-HeaderFields = Mapping[str, int | str]
+    HeaderFields = Mapping[str, int | str]
 
 
-def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], MappingLike]) -> tuple[Path, MappingLike]:
+def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], MappingLike]) -> tuple[str, MappingLike]:
     """Make this process's file; FlightFolderError when the folder has no room or forbids it.
 
     ``map_file`` maps a descriptor; it is closed before this returns.
     """
     folder.check_budget()
     name = f"{header['pid']}-{header['created_unix_ns']:x}"
-    temporary = folder.path / (name + folders.TEMPORARY_SUFFIX)
-    final = folder.path / (name + folders.SUFFIX)
+    temporary = os.path.join(folder.location, name + folders.TEMPORARY_SUFFIX)
+    final = os.path.join(folder.location, name + folders.SUFFIX)
     try:
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -50,8 +49,7 @@ def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], Mappi
         mapping = _prepare(fd, header, map_file)
         os.rename(temporary, final)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        remove(temporary)
         if isinstance(error, OSError):
             raise FlightFolderError(f"{temporary}: {error.strerror or error}") from error
         raise
@@ -106,14 +104,14 @@ class FlightFile:
     is a short read, not a SIGBUS.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.path.basename(path)
         try:
             # O_NONBLOCK: a FIFO put there must not hang the reader.
             self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             what = "a link" if error.errno == errno.ELOOP else error.strerror
-            raise NotAFlightFile(f"{path.name} cannot be opened: {what}") from error
+            raise NotAFlightFile(f"{self.name} cannot be opened: {what}") from error
         try:
             self._check()
         except BaseException:
@@ -123,11 +121,11 @@ class FlightFile:
     def _check(self) -> None:
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
-            raise NotAFlightFile(f"{self.path.name} is not a regular file")
+            raise NotAFlightFile(f"{self.name} is not a regular file")
         if status.st_uid != os.getuid():
-            raise NotAFlightFile(f"{self.path.name} belongs to user {status.st_uid}")
+            raise NotAFlightFile(f"{self.name} belongs to user {status.st_uid}")
         if status.st_size != layout.FILE_BYTES:
-            raise NotAFlightFile(f"{self.path.name} has {status.st_size} bytes, not {layout.FILE_BYTES}")
+            raise NotAFlightFile(f"{self.name} has {status.st_size} bytes, not {layout.FILE_BYTES}")
 
     #: Another process writes while this one reads.
     atomic = False
@@ -178,31 +176,35 @@ def sweep(folder: Folder, *, keep: int = folders.KEPT_DEAD, now_s: float | None 
     younger one may be between its creation and its lock.
     """
     now_s = time.time() if now_s is None else now_s
-    dead = sorted((path for path in folder.files() if _is_dead(path)), key=_modified_s, reverse=True)
+    dead = sorted((path for path in folder.locations(folders.SUFFIX) if _is_dead(path)), key=_modified_s, reverse=True)
     abandoned = [
         path
-        for path in folder.path.glob("*" + folders.TEMPORARY_SUFFIX)
+        for path in folder.locations(folders.TEMPORARY_SUFFIX)
         if now_s - _modified_s(path) > _TEMPORARY_AGE_S and not _is_locked(path)
     ]
-    removed = 0
-    for path in [*dead[keep:], *abandoned]:
-        with contextlib.suppress(OSError):
-            path.unlink()
-            removed += 1
-    return removed
+    return sum(remove(path) for path in [*dead[keep:], *abandoned])
 
 
 _TEMPORARY_AGE_S = 60.0
 
 
-def _modified_s(path: Path) -> float:
+def remove(path: str) -> bool:
+    """Delete a file; whether it was there to be deleted."""
     try:
-        return path.lstat().st_mtime
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
+
+
+def _modified_s(path: str) -> float:
+    try:
+        return os.lstat(path).st_mtime
     except OSError:
         return 0.0
 
 
-def _is_locked(path: Path) -> bool:
+def _is_locked(path: str) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -213,7 +215,7 @@ def _is_locked(path: Path) -> bool:
         os.close(fd)
 
 
-def _is_dead(path: Path) -> bool:
+def _is_dead(path: str) -> bool:
     """Only what is surely ours and surely dead: what cannot be read is left alone."""
     try:
         with FlightFile(path) as file:

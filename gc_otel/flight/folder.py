@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError
 from gc_otel.flight import layout
+
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Final
 
 SUFFIX: Final = ".flight"
 TEMPORARY_SUFFIX: Final = ".flight-new"
@@ -27,29 +29,40 @@ KEPT_DEAD: Final = 20
 _MODE: Final = 0o700
 
 
-@dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that was found fit."""
+    """A folder that was found fit.
 
-    path: Path
+    Readers are given paths; what the observed process itself needs goes by text,
+    as pathlib would cost it 12 ms.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.location = os.fspath(path)
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return as_path(self.location)
 
     def files(self) -> Iterator[Path]:
         """Flight files, by name; temporary ones are not among them."""
-        yield from sorted(path for path in self._entries() if path.name.endswith(SUFFIX))
+        yield from (as_path(location) for location in self.locations(SUFFIX))
 
-    def _entries(self) -> list[Path]:
+    def locations(self, suffix: str = "") -> list[str]:
+        """What is in it and ends like that, by name."""
         try:
-            return list(self.path.iterdir())
+            names = os.listdir(self.location)
         except OSError:
             return []
+        return [os.path.join(self.location, name) for name in sorted(names) if name.endswith(suffix)]
 
     def used_bytes(self) -> int:
         """What the flight files take, temporary ones included."""
-        return sum(_size_bytes(path) for path in self._entries())
+        return sum(_size_bytes(location) for location in self.locations())
 
     def budget_bytes(self) -> int:
         """What they may take: 16 MiB, and a quarter of the filesystem."""
-        filesystem = os.statvfs(self.path)
+        filesystem = os.statvfs(self.location)
         return min(FOLDER_BYTES_MOST, int(filesystem.f_frsize * filesystem.f_blocks * FOLDER_SHARE_MOST))
 
     def check_budget(self) -> None:
@@ -57,46 +70,59 @@ class Folder:
         used, budget = self.used_bytes(), self.budget_bytes()
         if used + layout.FILE_BYTES > budget:
             raise FlightFolderError(
-                f"{self.path} holds {used} bytes of flight files, and {budget} are allowed",
+                f"{self.location} holds {used} bytes of flight files, and {budget} are allowed",
                 remedy="Give GC_OTEL_DIR a larger tmpfs, or delete the files of ended processes.",
             )
 
 
-def _size_bytes(path: Path) -> int:
+def as_path(location: str) -> Path:
+    """The same as a path."""
+    from pathlib import Path  # see Folder
+
+    return Path(location)
+
+
+def _size_bytes(location: str) -> int:
     try:
-        return path.lstat().st_size
+        return os.lstat(location).st_size
     except OSError:
         return 0
 
 
 def default_path(config: Config, runtime_dir: str | None = None) -> Path:
     """Where the flight files go; nothing is made or checked."""
+    return as_path(_default_location(config, runtime_dir))
+
+
+def _default_location(config: Config, runtime_dir: str | None = None) -> str:
     if config.dir is not None:
-        return Path(config.dir)
-    shm = Path("/dev/shm")  # noqa: S108 - the shared-memory filesystem, in a folder of our own with mode 0700
-    if shm.is_dir():
-        return shm / f"gc_otel-{os.getuid()}"
+        return config.dir
+    shm = "/dev/shm"  # noqa: S108 - the shared-memory filesystem, in a folder of our own with mode 0700
+    if os.path.isdir(shm):
+        return f"{shm}/gc_otel-{os.getuid()}"
     runtime_dir = os.environ.get("XDG_RUNTIME_DIR") if runtime_dir is None else runtime_dir
     if runtime_dir:
-        return Path(runtime_dir) / "gc_otel"
+        return os.path.join(runtime_dir, "gc_otel")
     raise FlightFolderError("there is no /dev/shm and no XDG_RUNTIME_DIR")
 
 
 def open_folder(config: Config, *, create: bool = True) -> Folder:
     """Find, and make where missing, the folder; FlightFolderError says what is wrong with it."""
-    path = default_path(config)
+    path = _default_location(config)
     if create:
         try:
-            path.mkdir(mode=_MODE, parents=False, exist_ok=True)
+            os.mkdir(path, _MODE)
+        except FileExistsError:
+            pass  # what it is, is checked below
         except OSError as error:
             raise FlightFolderError(f"{path} cannot be made: {error.strerror}") from error
     _check(path, allow_disk=config.dir_on_disk)
     return Folder(path)
 
 
-def _check(path: Path, *, allow_disk: bool) -> None:
+def _check(path: str, *, allow_disk: bool) -> None:
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except OSError as error:
         raise FlightFolderError(f"{path}: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode):
@@ -117,11 +143,12 @@ def _check(path: Path, *, allow_disk: bool) -> None:
         )
 
 
-def filesystem_type(device: int, mountinfo: Path = Path("/proc/self/mountinfo")) -> str:
+def filesystem_type(device: int, mountinfo: str | os.PathLike[str] = "/proc/self/mountinfo") -> str:
     """The type of the filesystem with that device number, or ``unknown``."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
-        lines = mountinfo.read_text(errors="replace").splitlines()
+        with open(mountinfo, errors="replace") as file:
+            lines = file.read().splitlines()
     except OSError:
         return "unknown"
     for line in lines:

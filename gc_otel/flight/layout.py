@@ -13,10 +13,11 @@ compares the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from itertools import accumulate
-from typing import Final
+from gc_otel.record import Record
+
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from typing import Final
 
 CELL_BYTES: Final = 8
 PAGE_BYTES: Final = 4096
@@ -67,8 +68,7 @@ OWN_FLAG: Final = 2  # caused by this tool's own publishing
 FLAGS_SHIFT: Final = 8  # an event's kind is generation | flags << FLAGS_SHIFT
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Record):
     """``cells`` cells in a row, named together."""
 
     name: str
@@ -76,26 +76,20 @@ class Field:
     cells: int = 1
 
 
-@cache
-def _offsets(fields: tuple[Field, ...]) -> dict[str, int]:
-    ends = accumulate(field.cells for field in fields)
-    return {field.name: end - field.cells for field, end in zip(fields, ends, strict=True)}
-
-
-@dataclass(frozen=True)
 class Block:
-    """A run of fields at a byte offset, standing ``entries`` times in a row."""
+    """A run of ``fields`` at ``offset_bytes``, standing ``entries`` times in a row, ``stride_cells`` from one to the next."""
 
-    name: str
-    offset_bytes: int
-    writer: str
-    fields: tuple[Field, ...]
-    entries: int = 1
-
-    @property
-    def stride_cells(self) -> int:
-        """Cells from one entry to the next."""
-        return sum(field.cells for field in self.fields)
+    def __init__(self, name: str, offset_bytes: int, writer: str, fields: tuple[Field, ...], entries: int = 1) -> None:
+        self.name = name
+        self.offset_bytes = offset_bytes
+        self.writer = writer
+        self.fields = fields
+        self.entries = entries
+        self._offsets: dict[str, int] = {}
+        self.stride_cells = 0
+        for field in fields:
+            self._offsets[field.name] = self.stride_cells
+            self.stride_cells += field.cells
 
     @property
     def size_bytes(self) -> int:
@@ -104,11 +98,11 @@ class Block:
 
     def offset_in_entry(self, name: str) -> int:
         """Cells from the start of an entry to the field ``name``; KeyError if there is none."""
-        return _offsets(self.fields)[name]
+        return self._offsets[name]
 
     def cell(self, name: str, entry: int = 0) -> int:
         """Index, counted in cells from the start of the file, of a field's first cell."""
-        return self.offset_bytes // CELL_BYTES + entry * self.stride_cells + self.offset_in_entry(name)
+        return self.offset_bytes // CELL_BYTES + entry * self.stride_cells + self._offsets[name]
 
 
 def _after(block: Block) -> int:

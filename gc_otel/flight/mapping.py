@@ -59,11 +59,11 @@ class PythonMapping:
     @property
     def alive(self) -> bool:
         """Whether this process may touch the cells."""
-        return self._memory is not None and self._guard.intact
+        return self._memory is not None and self._guard.intact()
 
     def view(self) -> memoryview:
         """A writable memoryview of bytes; BufferError when closed or inherited."""
-        if self._memory is None or not self._guard.intact:
+        if self._memory is None or not self._guard.intact():
             raise BufferError("this mapping is closed, or belongs to another process")
         return memoryview(self._memory).cast("B")
 
@@ -88,7 +88,6 @@ class _Guard:
             else:
                 _libc.munmap(address, mmap.PAGESIZE)
 
-    @property
     def intact(self) -> bool:
         if self._word is not None:
             return self._word.value != 0
@@ -120,5 +119,5 @@ class _Memory(ctypes.Array):  # type: ignore[type-arg]  # ctypes.Array takes its
 
     def __del__(self, munmap: Callable[[int, int], int] = _libc.munmap) -> None:
         # In a forked child the range is not ours: something else may live there by now.
-        if self._guard.intact:
+        if self._guard.intact():
             munmap(self._address, self._length_)

@@ -8,26 +8,37 @@ registered themselves: no bytecode, and so no signal handler, runs inside a hook
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from gc_otel import _native
-from gc_otel.probe.ticker import PythonTicker, Ticker
+
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gc_otel.probe.ticker import Ticker
 
 
 class Clockwork:
     """A ticker with its fork hooks; ``begin`` and ``end`` are called by one probe at a time."""
 
     def __init__(self, *, native: bool) -> None:
-        extension, _ = _native.load()
-        make = extension.Ticker if native and extension is not None else PythonTicker
         self._tick: Callable[[], object] | None = None
         self._on_child: Callable[[], object] | None = None
-        self._ticker: Ticker = make(self._call_tick, self._call_on_child)
+        self._ticker = self._make(native=native)
         os.register_at_fork(
             before=self._ticker.before_fork,
             after_in_parent=self._ticker.after_fork_in_parent,
             after_in_child=self._ticker.after_fork_in_child,
         )
+
+    def _make(self, *, native: bool) -> Ticker:
+        extension, _ = _native.load()
+        if native and extension is not None:
+            ticker: Ticker = extension.Ticker(self._call_tick, self._call_on_child)
+            return ticker
+        from gc_otel.probe.ticker import PythonTicker  # brings signal and enum
+
+        return PythonTicker(self._call_tick, self._call_on_child)
 
     def _call_tick(self) -> None:
         if self._tick is not None:

@@ -9,14 +9,21 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
 
 from gc_otel.flight import layout
 from gc_otel.flight.layout import GC, GENERATION, HISTORY, MEMORY, MONITOR
 from gc_otel.flight.recorder import MappingLike
-from gc_otel.sample.cgroup import MemoryLimit
-from gc_otel.sample.process import MemoryDetail, ProcessSample
+from gc_otel.record import Record
+
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, Protocol
+
+    from gc_otel.sample.cgroup import MemoryLimit
+    from gc_otel.sample.process import MemoryDetail, ProcessSample
+else:
+    Protocol = object
 
 _GENERATIONS: Final = range(layout.GENERATIONS)
 
@@ -47,7 +54,7 @@ def allocated_blocks() -> int | None:
     return sys.getallocatedblocks()
 
 
-class _Gap(NamedTuple):
+class _Gap(Record):
     """Collections by generation that ``get_stats()`` has beyond the recorded, how many were recorded, and when."""
 
     missed: list[int]
@@ -94,10 +101,10 @@ class Monitor:
         detail = self._sampler.detail() if self._with_detail else None
         limit = self._read_limit() if self._read_limit is not None else None
         now_ns = self._clock_ns()
-        values: dict[str, int | None] = {name: getattr(sample, name) for name in ProcessSample.__slots__}
+        values: dict[str, int | None] = {name: getattr(sample, name) for name in type(sample).__slots__}
         values["sampled_ns"] = now_ns
         if detail is not None:
-            values |= {name: getattr(detail, name) for name in MemoryDetail.__slots__}
+            values |= {name: getattr(detail, name) for name in type(detail).__slots__}
             values["detail_sampled_ns"] = now_ns
         values["limit_bytes"] = limit.limit_bytes if limit is not None else None
         values["limit_source"] = layout.LIMIT_SOURCES.index(limit.source) if limit is not None else 0

@@ -7,29 +7,32 @@ contained, noted in the flight file and shown by ``gc-otel doctor``.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import sys
-import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from _thread import RLock, get_native_id  # threading costs 5 ms more
 
 from gc_otel import _native
 from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError, NotSupported
 from gc_otel.flight import file as files
 from gc_otel.flight import layout
-from gc_otel.flight.folder import open_folder
-from gc_otel.flight.recorder import MappingLike, PythonRecorder, Recorder, python_duration_clock
+from gc_otel.flight.folder import as_path, open_folder
+from gc_otel.flight.recorder import MappingLike, Recorder, python_duration_clock
 from gc_otel.probe.clockwork import clockwork
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
 from gc_otel.probe.monitor import Monitor
-from gc_otel.sample.cgroup import LimitReader
-from gc_otel.sample.process import ProcessSampler
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # as in gc_otel/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TypeVar
+
+    from gc_otel.sample.cgroup import MemoryLimit
+    from gc_otel.sample.process import ProcessSampler
+
+    T = TypeVar("T")
 
 _UNINSTALL_PATIENCE_S = 1.0
 _NS_PER_S = 1_000_000_000
@@ -38,20 +41,20 @@ _NS_PER_S = 1_000_000_000
 class Probe:
     """The recording of this process.
 
-    ``path`` is the flight file, or None when recording goes on in private
-    memory.  ``epoch`` changes whenever the numbers begin from zero: in a forked
+    ``epoch`` changes whenever the numbers begin from zero: in a forked
     child, whose recorder, file and monitor are its own.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, samples_memory: bool = True) -> None:
         self.config = config
-        self.path: Path | None = None
+        self._samples_memory = samples_memory
+        self._location: str | None = None
         self.epoch = 0
         self.recorder_kind = "unknown"
         self._native, self._native_missing = _native.load()
         if config.recorder == "python":
             self._native = None
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._mapping: MappingLike
         self._recorder: Recorder
         self._monitor: Monitor
@@ -61,6 +64,11 @@ class Probe:
     @property
     def _interval_ns(self) -> int:
         return round(self.config.sample_interval * _NS_PER_S)
+
+    @property
+    def path(self) -> Path | None:
+        """The flight file, or None when recording goes on in private memory."""
+        return None if self._location is None else as_path(self._location)
 
     @property
     def source(self) -> files.OwnMemory:
@@ -94,9 +102,9 @@ class Probe:
 
     def _begin(self) -> None:
         self.recorder_kind = "python" if self._native is None else "native"
-        self.path, self._mapping = self._make_mapping()
+        self._location, self._mapping = self._make_mapping()
         self._faults = FaultLog(self._mapping)
-        self._recorder = PythonRecorder(self._mapping) if self._native is None else self._native.Recorder(self._mapping)
+        self._recorder = self._make_recorder()
         self._recorder.install()
         self._monitor = self._make_monitor()
         try:
@@ -104,7 +112,7 @@ class Probe:
         except OSError as error:
             self.note_fault("monitor thread", error)
 
-    def _make_mapping(self) -> tuple[Path | None, MappingLike]:
+    def _make_mapping(self) -> tuple[str | None, MappingLike]:
         make = self._map
         clock = "monotonic" if self._native is not None else python_duration_clock()
         header = header_fields(self.config, recorder=self.recorder_kind, duration_clock=clock)
@@ -127,16 +135,33 @@ class Probe:
 
         return PythonMapping(fd)
 
+    def _make_recorder(self) -> Recorder:
+        if self._native is not None:
+            recorder: Recorder = self._native.Recorder(self._mapping)
+            return recorder
+        from gc_otel.flight.python_recorder import PythonRecorder
+
+        return PythonRecorder(self._mapping)
+
     def _make_monitor(self) -> Monitor:
         return Monitor(
             self._mapping,
             interval_ns=self._interval_ns,
-            sampler=self._contained("process sampler", self._make_sampler),
-            read_limit=self._contained("memory limit", lambda: LimitReader().read),
+            sampler=self._contained("process sampler", self._make_sampler) if self._samples_memory else None,
+            read_limit=self._contained("memory limit", self._make_limit_reader) if self._samples_memory else None,
             with_detail=self.config.memory_detail,
         )
 
+    # Imported here: psutil, re and what else they bring cost more than all the rest, and a process whose memory
+    # is sampled from outside needs none of it.
+    def _make_limit_reader(self) -> Callable[[], MemoryLimit | None]:
+        from gc_otel.sample.cgroup import LimitReader
+
+        return LimitReader().read
+
     def _make_sampler(self) -> ProcessSampler:
+        from gc_otel.sample.process import ProcessSampler
+
         return ProcessSampler(on_disabled=lambda source, error: self.note_fault(f"source {source}", error))
 
     def _contained(self, what: str, make: Callable[[], T]) -> T | None:
@@ -154,7 +179,7 @@ class Probe:
 
     def _begin_again_in_child(self) -> None:
         """In a forked child: everything of the parent's is let go, nothing of it touched."""
-        self._lock = threading.RLock()  # the old one may have been held by a thread that is not here
+        self._lock = RLock()  # the old one may have been held by a thread that is not here
         self._recorder.uninstall()
         self.epoch += 1
         try:
@@ -180,7 +205,7 @@ class Probe:
         # a neighbour's callback, ends only after we return: no waiting, and the callback,
         # which does nothing any more, is taken out at the next start or at exit.
         here = layout.GC.cell("collecting_thread_id")
-        inside = self._mapping.view().cast("Q")[here] == threading.get_native_id()
+        inside = self._mapping.view().cast("Q")[here] == get_native_id()
         while not self._recorder.uninstall():
             if inside or time.monotonic() > deadline_s:
                 _leftovers.append(self._recorder)
@@ -188,10 +213,9 @@ class Probe:
             time.sleep(0.0005)
 
     def _remove_file(self) -> None:
-        if self.path is not None:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-            self.path = None
+        if self._location is not None:
+            files.remove(self._location)
+            self._location = None
 
     def _at_exit(self) -> None:
         """A clean exit leaves no file; the recorder goes on into the last collection of all."""
@@ -209,8 +233,10 @@ def say(line: str) -> None:
     Not a warning, which ``-W error`` would turn into the program's end, and not a
     log record, which needs a handler that nobody has set up yet.
     """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    try:
         print(line.rstrip(), file=sys.stderr)
+    except (OSError, ValueError, AttributeError):  # closed, full, or None: there is nobody to tell
+        return
 
 
 def _remedy(error: Exception) -> str:
@@ -233,15 +259,18 @@ def current() -> Probe | None:
     return _current if _current is not None and _current.alive else None
 
 
-def start(config: Config) -> Callable[[], None]:
-    """Record this process; returns its stop.  NotSupported in a sub-interpreter."""
+def start(config: Config, *, samples_memory: bool = True) -> Callable[[], None]:
+    """Record this process; returns its stop.  NotSupported in a sub-interpreter.
+
+    Without ``samples_memory`` neither psutil nor a cgroup is looked at, and the memory block stays absent.
+    """
     global _current
     if not in_main_interpreter():
         raise NotSupported("gc_otel records the main interpreter only")
     for problem in config.problems:
         say(str(problem))
     _remove_leftovers()
-    probe = Probe(config)
+    probe = Probe(config, samples_memory=samples_memory)
     probe.start()
     _current = probe
 
@@ -260,9 +289,11 @@ def in_main_interpreter() -> bool:
     if native is not None:
         return bool(native.in_main_interpreter())
     for name in ("_interpreters", "_xxsubinterpreters"):
-        with contextlib.suppress(ImportError):
+        try:
             module = __import__(name)
-            return _interpreter_id(module.get_current()) == _interpreter_id(module.get_main())
+        except ImportError:
+            continue
+        return _interpreter_id(module.get_current()) == _interpreter_id(module.get_main())
     return True
 
 

@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 _GONE_ATTEMPTS: Final = 500
@@ -177,8 +176,8 @@ class PythonTicker:
 
 
 def _wait_until_gone(thread_id: int) -> None:
-    task = Path(f"/proc/self/task/{thread_id}")
+    task = f"/proc/self/task/{thread_id}"
     for _ in range(_GONE_ATTEMPTS):
-        if not task.exists():
+        if not os.path.exists(task):
             return
         time.sleep(_GONE_PAUSE_S)

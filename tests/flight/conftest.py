@@ -22,7 +22,7 @@ from gc_otel.flight import file as files
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import OwnMemory
 from gc_otel.flight.folder import Folder, open_folder
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.flight.snapshot import Collector
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -139,7 +139,8 @@ def make_file(folder, header, make_mapping) -> Callable[..., tuple[Path, Any]]:
 
     def make(**fields: int | str) -> tuple[Path, Any]:
         header["created_unix_ns"] += 1
-        return files.create(folder, {**header, **fields}, make_mapping)
+        location, mapping = files.create(folder, {**header, **fields}, make_mapping)
+        return Path(location), mapping
 
     return make
 

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,8 @@ def alive(path) -> bool:
 
 def test_file_is_named_after_process_and_time(folder, header, make_mapping) -> None:
     """The name carries pid and creation time, and nothing temporary is left beside it."""
-    path, _mapping = files.create(folder, header, make_mapping)
+    location, _mapping = files.create(folder, header, make_mapping)
+    path = Path(location)
     assert path == folder.path / f"{os.getpid()}-{header['created_unix_ns']:x}.flight"
     assert list(folder.path.iterdir()) == list(folder.files()) == [path]
 

@@ -18,7 +18,7 @@ from gc_otel.errors import FlightFileError
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import write_header
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.flight.snapshot import Fault, HistoryPoint, Snapshot
 
 pytestmark = pytest.mark.once

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gc_otel.flight import layout
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 
 pytestmark = pytest.mark.usefixtures("quiet_gc")
 

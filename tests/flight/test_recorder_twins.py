@@ -13,8 +13,8 @@ from gc_otel import _native
 from gc_otel.flight import layout
 from gc_otel.flight.file import OwnMemory
 from gc_otel.flight.mapping import PythonMapping
+from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.flight.reader import read_collector
-from gc_otel.flight.recorder import PythonRecorder
 
 EXTENSION, _ = _native.load()
 TIMES = {"start_ns", "duration_ns", "wall_ns", "duration_sum_ns", "duration_max_ns", "bucket_sum_ns"}

@@ -19,6 +19,7 @@ from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
 from gc_otel.probe import clockwork as clockworks
 from gc_otel.probe import probe
+from gc_otel.sample import cgroup, process
 
 PATIENCE_S = 20.0
 
@@ -142,7 +143,7 @@ def test_every_collection_is_recorded(start_probe, kind, quiet_gc):
     assert [each.explicit_collections for each in read.collector.generations][2] >= 2
     assert (read.identity.pid, read.identity.recorder) == (os.getpid(), kind)
     assert current.recorder_kind == kind
-    assert current.recorder.record_phase in gc.callbacks
+    assert (current.recorder if kind == "native" else current.recorder.record_phase) in gc.callbacks
     assert read.collector == reader.read_collector(current.source)
     assert stat.S_IMODE(current.path.stat().st_mode) == 0o600
 
@@ -240,7 +241,7 @@ def test_a_sampler_that_cannot_be_made_is_done_without(start_probe, monkeypatch)
     def refuse(**_):
         raise ImportError("No module named 'psutil'")
 
-    monkeypatch.setattr(probe, "ProcessSampler", refuse)
+    monkeypatch.setattr(process, "ProcessSampler", refuse)
     start_probe()
     source = probe.current().source
     assert [fault.text for fault in reader.read_faults(source)] == [
@@ -248,6 +249,24 @@ def test_a_sampler_that_cannot_be_made_is_done_without(start_probe, monkeypatch)
     ]
     assert wait_until(lambda: reader.read_interpreter(source))
     assert reader.read_memory(source) is None
+
+
+def test_memory_is_not_sampled_where_that_is_not_wanted(flight_dir, kind, monkeypatch):
+    """Then neither psutil nor a cgroup is asked, and everything else goes on."""
+
+    def refuse(*_, **__):
+        raise AssertionError("not wanted")
+
+    monkeypatch.setattr(process, "ProcessSampler", refuse)
+    monkeypatch.setattr(cgroup, "LimitReader", refuse)
+    stop = probe.start(Config.from_env(recorder=kind), samples_memory=False)
+    try:
+        source = probe.current().source
+        assert wait_until(lambda: reader.read_interpreter(source))
+        assert reader.read_faults(source) == ()
+        assert reader.read_memory(source) is None
+    finally:
+        stop()
 
 
 def test_a_source_that_fails_is_noted(start_probe, monkeypatch):

@@ -4,7 +4,8 @@ import gc
 import sys
 
 from gc_otel.flight import layout, reader
-from gc_otel.flight.recorder import PythonRecorder, gc_mode
+from gc_otel.flight.python_recorder import PythonRecorder
+from gc_otel.flight.recorder import gc_mode
 
 
 class HeapMapping:

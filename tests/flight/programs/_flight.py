@@ -13,7 +13,7 @@ from gc_otel import _native
 from gc_otel.flight.file import create
 from gc_otel.flight.folder import Folder
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 
 KIND = sys.argv[1]
 EXTENSION, _ = _native.load()
@@ -22,7 +22,8 @@ EXTENSION, _ = _native.load()
 def make_file() -> tuple[Path, Any]:
     header = {"pid": os.getpid(), "created_unix_ns": time.time_ns(), "service_name": "program"}
     make = PythonMapping if KIND == "python" else EXTENSION.Mapping
-    return create(Folder(Path(os.environ["GC_OTEL_DIR"])), header, make)
+    location, mapping = create(Folder(os.environ["GC_OTEL_DIR"]), header, make)
+    return Path(location), mapping
 
 
 def make_recorder(mapping: Any) -> Any:
