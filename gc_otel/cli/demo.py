@@ -19,7 +19,6 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, final
 
 from gc_otel.cli import say_error
-from gc_otel.cli.fleet import read_snapshot
 from gc_otel.cli.output import (
     UNKNOWN,
     Style,
@@ -34,6 +33,7 @@ from gc_otel.demo.interval import Interval, between
 from gc_otel.demo.scenarios import SCENARIOS
 from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
+from gc_otel.service.fleet import read_snapshot
 
 if TYPE_CHECKING:
     from gc_otel.demo.child import Announcement, Service

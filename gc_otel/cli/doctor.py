@@ -47,8 +47,8 @@ def examine() -> list[Check]:
     from gc_otel.cli.checks.flight import check_files, check_folder, check_process
     from gc_otel.cli.checks.installation import check_installation, check_memory_limit, check_settings
     from gc_otel.cli.checks.opentelemetry import Installed, check_opentelemetry
-    from gc_otel.cli.fleet import read_fleet
     from gc_otel.config import Config
+    from gc_otel.service.fleet import read_fleet
 
     config = Config.from_env()
     checks = [*check_installation(config), *check_settings(config)]

@@ -10,8 +10,6 @@ import argparse
 import sys
 from typing import Final
 
-from gc_otel.cli import fleet
-from gc_otel.cli.fleet import Fleet, Process
 from gc_otel.cli.output import (
     UNKNOWN,
     Style,
@@ -26,6 +24,8 @@ from gc_otel.cli.output import (
 )
 from gc_otel.config import Config
 from gc_otel.flight.folder import Folder
+from gc_otel.service import fleet
+from gc_otel.service.fleet import Fleet, Process
 
 _HEADINGS: Final = (
     "PID",

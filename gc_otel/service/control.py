@@ -101,13 +101,18 @@ class Claim:
 
 def _lock(fd: int) -> bool:
     for _ in range(_CLAIM_ATTEMPTS):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_CLAIM_AGAIN_S)  # perhaps only somebody who looked whether it is taken, for an instant
-        else:
+        if _lock_at_once(fd, fcntl.LOCK_EX):
             return True
+        time.sleep(_CLAIM_AGAIN_S)  # perhaps only somebody who looked whether it is taken, for an instant
     return False
+
+
+def _lock_at_once(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _listen(folder: Folder) -> socket.socket:
@@ -143,12 +148,9 @@ def is_claimed(folder: Folder) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _lock_at_once(fd, fcntl.LOCK_SH)
     finally:
         os.close(fd)
-    return False
 
 
 def join(folder: Folder, *, pidfd: int, stderr_fd: int | None, command: str, patience_s: float = 5.0) -> Joined | None:
