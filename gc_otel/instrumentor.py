@@ -59,7 +59,7 @@ class GcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # opentelemetry-i
         config = Config.from_env(**given)
         provider = kwargs.get("meter_provider") or get_meter_provider()
         config = _with_identity_of(provider, config)
-        if not config.enabled:
+        if not config.enabled or _is_published_by_an_exporter():
             return
         self._publisher = publisher_on(provider, config)
         self._stop_probe = probe.start(config)
@@ -74,6 +74,12 @@ class GcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # opentelemetry-i
             publisher.unbind()
         if stop is not None:
             stop()
+
+
+def _is_published_by_an_exporter() -> bool:
+    """Whether this process is recorded in run mode already: one recording, and published once."""
+    recording = probe.current()
+    return recording is not None and recording.run_mode
 
 
 def _with_identity_of(provider: MeterProvider, config: Config) -> Config:

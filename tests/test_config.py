@@ -17,6 +17,9 @@ DEFAULTS = {
     "sample_interval": 5.0,
     "memory_detail": True,
     "disabled_metrics": (),
+    "host": "127.0.0.1",
+    "port": 9464,
+    "linger": 2.0,
 }
 
 #: setting, text, value

@@ -25,8 +25,9 @@ from gc_otel.flight.recorder import MappingLike, PythonRecorder, Recorder, pytho
 from gc_otel.probe.clockwork import clockwork
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
-from gc_otel.probe.monitor import Monitor
+from gc_otel.probe.monitor import Monitor, Sampler
 from gc_otel.sample.cgroup import LimitReader
+from gc_otel.sample.own import OwnSampler
 from gc_otel.sample.process import ProcessSampler
 
 T = TypeVar("T")
@@ -41,10 +42,14 @@ class Probe:
     ``path`` is the flight file, or None when recording goes on in private
     memory.  ``epoch`` changes whenever the numbers begin from zero: in a forked
     child, whose recorder, file and monitor are its own.
+
+    ``run_mode``: an exporter service samples this process from outside and publishes. Here only what
+    Python alone knows is asked, and /proc for the few numbers that the history must have after a death.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, run_mode: bool = False) -> None:
         self.config = config
+        self.run_mode = run_mode
         self.path: Path | None = None
         self.epoch = 0
         self.recorder_kind = "unknown"
@@ -132,11 +137,13 @@ class Probe:
             self._mapping,
             interval_ns=self._interval_ns,
             sampler=self._contained("process sampler", self._make_sampler),
-            read_limit=self._contained("memory limit", lambda: LimitReader().read),
+            read_limit=None if self.run_mode else self._contained("memory limit", lambda: LimitReader().read),
             with_detail=self.config.memory_detail,
         )
 
-    def _make_sampler(self) -> ProcessSampler:
+    def _make_sampler(self) -> Sampler:
+        if self.run_mode:
+            return OwnSampler()
         return ProcessSampler(on_disabled=lambda source, error: self.note_fault(f"source {source}", error))
 
     def _contained(self, what: str, make: Callable[[], T]) -> T | None:
@@ -233,7 +240,7 @@ def current() -> Probe | None:
     return _current if _current is not None and _current.alive else None
 
 
-def start(config: Config) -> Callable[[], None]:
+def start(config: Config, *, run_mode: bool = False) -> Callable[[], None]:
     """Record this process; returns its stop.  NotSupported in a sub-interpreter."""
     global _current
     if not in_main_interpreter():
@@ -241,7 +248,7 @@ def start(config: Config) -> Callable[[], None]:
     for problem in config.problems:
         say(str(problem))
     _remove_leftovers()
-    probe = Probe(config)
+    probe = Probe(config, run_mode=run_mode)
     probe.start()
     _current = probe
 
