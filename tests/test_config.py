@@ -11,6 +11,7 @@ from gc_otel.config import SETTINGS, Config, Problem, render
 
 DEFAULTS = {
     "enabled": True,
+    "autoload": False,
     "dir": None,
     "dir_on_disk": False,
     "recorder": "auto",
@@ -26,7 +27,7 @@ DEFAULTS = {
 GOOD = [
     *[
         (name, text, value)
-        for name in ("enabled", "dir_on_disk", "memory_detail")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail")
         for text, value in (
             ("true", True),
             ("1", True),
@@ -55,7 +56,7 @@ GOOD = [
 BAD = [
     *[
         (name, text, "true or false")
-        for name in ("enabled", "dir_on_disk", "memory_detail")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail")
         for text in ("2", "ja", " ")
     ],
     ("dir", "relative/path", "an absolute path"),
