@@ -14,7 +14,7 @@ compares the two.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
@@ -76,12 +76,6 @@ class Field:
     cells: int = 1
 
 
-@cache
-def _offsets(fields: tuple[Field, ...]) -> dict[str, int]:
-    ends = accumulate(field.cells for field in fields)
-    return {field.name: end - field.cells for field, end in zip(fields, ends, strict=True)}
-
-
 @dataclass(frozen=True)
 class Block:
     """A run of fields at a byte offset, standing ``entries`` times in a row."""
@@ -102,9 +96,15 @@ class Block:
         """Bytes that the block uses."""
         return self.stride_cells * self.entries * CELL_BYTES
 
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
+        # Of the block, and not cached by its fields: to hash those takes longer than to read the cell.
+        ends = accumulate(field.cells for field in self.fields)
+        return {field.name: end - field.cells for field, end in zip(self.fields, ends, strict=True)}
+
     def offset_in_entry(self, name: str) -> int:
         """Cells from the start of an entry to the field ``name``; KeyError if there is none."""
-        return _offsets(self.fields)[name]
+        return self._offsets[name]
 
     def cell(self, name: str, entry: int = 0) -> int:
         """Index, counted in cells from the start of the file, of a field's first cell."""
