@@ -75,10 +75,10 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def _who_is_there(folder: Folder) -> str:
-    from gc_otel.service.control import ask_status
+    from gc_otel.service.status import ask_status
 
     status = ask_status(folder)
-    who = "" if status is None else f", process {status.get('pid')}, at {status.get('address')}"
+    who = "" if status is None else f", process {status.pid}, at {status.address}"
     return printable(f"{folder.path} has an exporter already{who}")
 
 

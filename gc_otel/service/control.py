@@ -162,7 +162,7 @@ def join(folder: Folder, *, pidfd: int, stderr_fd: int | None, command: str, pat
     fds = [pidfd] if stderr_fd is None else [pidfd, stderr_fd]
     deadline_s = time.monotonic() + patience_s
     while True:
-        answer = _ask(folder, {"do": "follow", "command": command}, fds)
+        answer = ask(folder, {"do": "follow", "command": command}, fds)
         joined = None if answer is None else _joined(answer)
         if joined is not None:
             return joined
@@ -178,12 +178,8 @@ def _joined(answer: Mapping[str, Any]) -> Joined | None:
     return None
 
 
-def ask_status(folder: Folder) -> dict[str, Any] | None:
-    """What the folder's exporter says of itself, or None where there is none that answers."""
-    return _ask(folder, {"do": "status"}, [])
-
-
-def _ask(folder: Folder, request: Mapping[str, object], fds: Sequence[int]) -> dict[str, Any] | None:
+def ask(folder: Folder, request: Mapping[str, object], fds: Sequence[int] = ()) -> dict[str, Any] | None:
+    """The exporter's answer to one request; None where there is none, or it is no answer."""
     line = json.dumps(request).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

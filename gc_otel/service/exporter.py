@@ -22,6 +22,7 @@ from gc_otel.config import Config
 from gc_otel.flight.folder import Folder
 from gc_otel.service.control import Claim, Followed
 from gc_otel.service.port import address_of
+from gc_otel.service.status import Status
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -234,24 +235,19 @@ class _Exporter:
         return {"address": self._address, "folder": str(self._folder.path), "pid": os.getpid()}
 
     def _status(self) -> dict[str, object]:
-        return {
-            "pid": os.getpid(),
-            "version": __version__,
-            "address": self._address,
-            "folder": str(self._folder.path),
-            "since_unix_ns": self._ledger.since_unix_ns,
-            "scrapes": self._metrics.scrapes,
-            "processes": len(self._following.living()),
-            "launchers": len(self._launchers),
-            "is_ending": self._signals.terminations > 0,
-            "faults": [
-                {"text": each.text, "count": each.count, "last_unix_ns": each.last_unix_ns}
-                for each in self._ledger.faults
-            ],
-            "skipped_files": len(self._following.unreadable()),
-            "skipped_requests": self._reception.skipped,
-            "cpu_ns": self._ledger.cpu_ns,
-        }
+        return Status(
+            pid=os.getpid(),
+            version=__version__,
+            address=self._address,
+            since_unix_ns=self._ledger.since_unix_ns,
+            is_ending=self._signals.terminations > 0,
+            scrapes=self._metrics.scrapes,
+            processes=len(self._following.living()),
+            launchers=len(self._launchers),
+            skipped_files=len(self._following.unreadable()),
+            skipped_requests=self._reception.skipped,
+            faults=self._ledger.faults,
+        ).as_answer()
 
     def _health(self) -> str | None:
         silent_s = time.monotonic() - self._beat_s

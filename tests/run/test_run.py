@@ -100,7 +100,7 @@ def _exporter_of(started):
     from gc_otel.flight.folder import open_folder
     from gc_otel.service import control
 
-    told = control.ask_status(open_folder(Config.from_env()))
+    told = control.ask(open_folder(Config.from_env()), {"do": "status"})
     return None if told is None else told["pid"]
 
 
