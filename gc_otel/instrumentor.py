@@ -13,6 +13,7 @@ from gc_otel.config import SETTINGS, Config
 from gc_otel.errors import NotSupported
 from gc_otel.otel.instruments import Publisher, publisher_on
 from gc_otel.probe import probe
+from gc_otel.probe.autoload import start_if_asked
 
 
 @dataclass
@@ -77,7 +78,8 @@ class GcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # opentelemetry-i
 
 
 def _is_published_by_an_exporter() -> bool:
-    """Whether this process is recorded in run mode already: one recording, and published once."""
+    """Whether this process is recorded in run mode: one recording, and published once."""
+    start_if_asked()  # where no start-up file did it, such as under -S
     recording = probe.current()
     return recording is not None and recording.run_mode
 

@@ -57,8 +57,10 @@ def _is_installed() -> bool:
 class Running:
     """A command that `gc-otel run` became, or is about to become."""
 
-    def __init__(self, *words: str, options: tuple[str, ...], env: dict[str, str], **given: Any) -> None:
-        command = [sys.executable, "-m", "gc_otel.cli", "run", *options, "--", *words]
+    def __init__(
+        self, *words: str, options: tuple[str, ...], env: dict[str, str], launcher: tuple[str, ...] = (), **given: Any
+    ) -> None:
+        command = [*(launcher or (sys.executable, "-m", "gc_otel.cli")), "run", *options, "--", *words]
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(command, env=env, text=True, start_new_session=True, **{**streams, **given})
 
@@ -107,6 +109,16 @@ def python(run: Callable[..., Running]) -> Callable[..., Running]:
 
     def start(name: str, *words: object, **given: Any) -> Running:
         return run(sys.executable, PROGRAMS / name, *words, **given)
+
+    return start
+
+
+@pytest.fixture
+def program_under(run: Callable[..., Running]) -> Callable[..., Running]:
+    """Start a program that says how it was started by `LAUNCHER run ... -- python tell.py`."""
+
+    def start(*launcher: str, env: dict[str, str]) -> Running:
+        return run(sys.executable, PROGRAMS / "tell.py", env=env, launcher=launcher)
 
     return start
 
