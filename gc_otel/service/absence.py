@@ -208,11 +208,15 @@ def has_gc_otel(environment: str) -> bool:
 
 
 def family(proc: Path, pid: int) -> Iterator[int]:
-    """The process and what it started, parents before children, as /proc shows them now."""
+    """The process and what it started, parents before children, as /proc shows them now.
+
+    This exporter is not among them, though it is a child of the program that its launcher became.
+    """
     children: dict[int, list[int]] = {}
     with contextlib.suppress(OSError):
         for name in os.listdir(proc):
-            parent = _parent(proc, int(name)) if name.isdigit() else None
+            known = name.isdigit() and int(name) != os.getpid()
+            parent = _parent(proc, int(name)) if known else None
             if parent is not None:
                 children.setdefault(parent, []).append(int(name))
     waiting = [pid]
