@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,9 +40,9 @@ class _Connection:
     fds: list[int] = field(default_factory=list)
 
     def close(self) -> None:
-        self.socket.close()
         while self.fds:
             os.close(self.fds.pop())
+        self.socket.close()
 
 
 class Reception:
@@ -65,26 +65,26 @@ class Reception:
         if connection is not None:
             self._read(connection)
         elif fd == self._claim.listener.fileno():
-            for accepted in self._accept():
-                self._connections[accepted.fileno()] = _Connection(accepted, time.monotonic_ns() + _PATIENCE_NS)
+            self._let_in()
 
-    def _accept(self) -> Iterator[socket.socket]:
+    def _let_in(self) -> None:
         with contextlib.suppress(OSError):  # nobody is left, or there is no descriptor for one now
-            while len(self._connections) < _CONNECTIONS_MOST:
+            while True:
                 accepted, _ = self._claim.listener.accept()
                 accepted.setblocking(False)
-                yield accepted
-        if len(self._connections) >= _CONNECTIONS_MOST:
-            self._drop_expired(time.monotonic_ns() + _PATIENCE_NS)
+                if len(self._connections) >= _CONNECTIONS_MOST:  # a crowd that says nothing keeps nobody out
+                    self._skip(next(iter(self._connections.values())))
+                self._connections[accepted.fileno()] = _Connection(accepted, time.monotonic_ns() + _PATIENCE_NS)
 
     def expire(self) -> None:
         """Let go of those that have said nothing whole for too long."""
-        self._drop_expired(time.monotonic_ns())
-
-    def _drop_expired(self, now_ns: int) -> None:
+        now_ns = time.monotonic_ns()
         for connection in [each for each in self._connections.values() if each.until_ns <= now_ns]:
-            self.skipped += 1
-            self._drop(connection)
+            self._skip(connection)
+
+    def _skip(self, connection: _Connection) -> None:
+        self.skipped += 1
+        self._drop(connection)
 
     def _drop(self, connection: _Connection) -> None:
         self._connections.pop(connection.socket.fileno(), None)
