@@ -36,7 +36,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=make_it_the_terminal,
+            preexec_fn=make_it_the_terminal,  # noqa: PLW1509 - only the new session's leader can, and no thread runs here
         )
         os.close(slave)
         self.shown = ""

@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
-print("ready", os.isatty(0), os.getpgrp() == os.tcgetpgrp(0), flush=True)
 try:
+    print("ready", os.isatty(0), os.getpgrp() == os.tcgetpgrp(0), flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
