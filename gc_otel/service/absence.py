@@ -47,7 +47,7 @@ class _Watched:
 class Absence:
     """Watches launchers until they are recorded, or it is time to say why not.  ``found`` is for any thread."""
 
-    def __init__(self, proc: Path = Path("/proc"), patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, patience_s: float, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._patience_ns = round(patience_s * 1e9)
         self._lock = threading.Lock()

@@ -122,7 +122,7 @@ class _Exporter:
         linger_s: float | None,
         signals: _Signals,
     ) -> None:
-        from gc_otel.service.absence import Absence
+        from gc_otel.service.absence import PATIENCE_S, Absence
         from gc_otel.service.following import Following
         from gc_otel.service.http import App, Server, is_loopback
         from gc_otel.service.ledger import Ledger
@@ -137,7 +137,7 @@ class _Exporter:
         self._beat_s = time.monotonic()
         self._address = address_of(listening)
         self._ledger: Ledger = Ledger()
-        self._absence: Absence = Absence()
+        self._absence: Absence = Absence(PATIENCE_S)
         self._following: Following = Following(
             folder, note_fault=self._ledger.note_fault, found=self._found, ended=self._bury
         )

@@ -129,10 +129,11 @@ def _well_or_not(trouble: str | None) -> Answer:
 
 
 def _takes_gzip(environ: WSGIEnvironment) -> bool:
-    codings = [part.replace(" ", "").lower() for part in environ.get("HTTP_ACCEPT_ENCODING", "").split(",")]
-    return any(
-        coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:8] not in ("", "0")) for coding in codings
-    )
+    for part in environ.get("HTTP_ACCEPT_ENCODING", "").lower().split(","):
+        coding, _, weight = part.replace(" ", "").partition(";q=")
+        if coding == "gzip":
+            return not weight or weight.strip("0.") != ""  # there are several ways to write zero
+    return False
 
 
 def is_loopback(listening: socket.socket) -> bool:
