@@ -57,9 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--if-busy",
         choices=("exit", "run"),
-        default="exit",
         help="when the port belongs to something else: exit with 2 (exit), or start the program, recorded and "
         "without an exporter (run)",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="do not say where the metrics are; warnings are still said"
     )
     parser.add_argument("words", metavar="COMMAND", nargs=argparse.REMAINDER, help="the program and its arguments")
 
@@ -110,12 +112,14 @@ def _prepare(arguments: argparse.Namespace, words: list[str]) -> dict[str, str] 
     try:
         exporter = beside.find_or_start(folder, config, command=os.path.basename(words[0]))
     except beside.NoExporter as error:
-        if arguments.if_busy == "exit":
-            say_error(str(error), f"{error.remedy} With --if-busy=run the program starts all the same.")
+        if arguments.if_busy != "run":
+            hint = "" if arguments.if_busy else " With --if-busy=run the program starts all the same."
+            say_error(str(error), f"{error.remedy}{hint}")
             return None
         say_error(str(error), "The program runs, recorded and without an exporter.")
     else:
-        _say_where(exporter, config)
+        if not arguments.quiet:
+            _say_where(exporter, config)
         settings |= {"host": exporter.host, "port": str(exporter.port)}
     return program.environment(os.environ, **settings)
 
@@ -143,11 +147,11 @@ def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:
 
     if sys.flags.isolated and sys.flags.no_site:
         raise program.CannotExecute("something starts threads in every process here", EXIT_REFUSED)
-    options = ["--if-busy", arguments.if_busy]
-    for name in ("host", "port", "dir", "linger"):
+    options = ["--quiet"] if arguments.quiet else []
+    for name in ("host", "port", "dir", "linger", "if_busy"):
         value = getattr(arguments, name)
         if value is not None:
-            options += [f"--{name}", str(value)]
+            options += ["--" + name.replace("_", "-"), str(value)]
     path = [str(Path(__file__).parents[2]), *map(os.path.abspath, sys.path)]
     code = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from gc_otel.cli import main; sys.exit(main())"
     command = [sys.executable, "-I", "-S", "-c", code, os.pathsep.join(path), "run", *options, "--", *words]

@@ -340,10 +340,12 @@ class TestTheCommand:
     def test_threads_that_nobody_can_end(self, become, monkeypatch, capsys):
         """Begun again without start-up code, and still not alone: one line, nothing started."""
         monkeypatch.setattr(launch, "is_alone", lambda: False)
-        assert cli.main(["run", "--port", "0", "--", "sh"]) == 126  # the execve above refuses
+        assert (
+            cli.main(["run", "--port", "0", "--quiet", "--if-busy", "exit", "--", "sh"]) == 126
+        )  # the execve above refuses
         path, words, _, _ = become[0]
         assert (path, words[1:4]) == (sys.executable, ["-I", "-S", "-c"])
-        assert words[6:] == ["run", "--if-busy", "exit", "--port", "0", "--", "sh"]
+        assert words[6:] == ["run", "--quiet", "--port", "0", "--if-busy", "exit", "--", "sh"]
         assert Path(words[5].split(os.pathsep)[0]) == Path(command.__file__).parents[2]
         monkeypatch.setattr(sys, "flags", SimpleNamespace(isolated=1, no_site=1))
         assert cli.main(["run", "--", "sh"]) == 2
