@@ -50,6 +50,12 @@ GOOD = [
     ("disabled_metrics", "process.*", ("process.*",)),
     ("disabled_metrics", " a , b ,, c", ("a", "b", "c")),
     ("disabled_metrics", ",", ()),
+    ("host", " ::1 ", "::1"),
+    ("host", "localhost", "localhost"),
+    ("port", "0", 0),
+    ("port", "65535", 65535),
+    ("linger", "0", 0.0),
+    ("linger", "86400", 86400.0),
 ]
 
 #: setting, text, what is allowed
@@ -70,6 +76,14 @@ BAD = [
     ("sample_interval", "nan", "seconds, 0.1 to 3600"),
     ("sample_interval", "inf", "seconds, 0.1 to 3600"),
     ("sample_interval", "1e999", "seconds, 0.1 to 3600"),
+    ("host", " ", "an address or a host's name"),
+    ("host", "two names", "an address or a host's name"),
+    ("host", "a\x1bb", "an address or a host's name"),
+    ("port", "http", "a port, 0 to 65535"),
+    ("port", "-1", "a port, 0 to 65535"),
+    ("port", "65536", "a port, 0 to 65535"),
+    ("linger", "-1", "seconds, 0 to 86400"),
+    ("linger", "nan", "seconds, 0 to 86400"),
 ]
 
 

@@ -110,6 +110,15 @@ def warn(followed: Followed, line: str) -> bool:
 
 def explain(followed: Followed, proc: Path = Path("/proc")) -> str:
     """One line: what keeps that program from being recorded, and how to mend it."""
+    return _printable(_explanation(followed, proc))
+
+
+def _printable(text: str) -> str:
+    """Without control characters: names of files are whatever somebody wrote there."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _explanation(followed: Followed, proc: Path) -> str:
     programs = [program for pid in family(proc, followed.pid) if (program := _look(proc, pid)) is not None]
     pythons = [program for program in programs if program.is_python]
     if not pythons:
@@ -245,8 +254,7 @@ def _look(proc: Path, pid: int) -> _Program | None:
     working_folder = "/"
     with contextlib.suppress(OSError):
         working_folder = os.readlink(folder / "cwd")
-    printable = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return _Program(pid, printable, tuple(arguments), _variables(folder), working_folder)
+    return _Program(pid, name, tuple(arguments), _variables(folder), working_folder)
 
 
 def _variables(folder: Path) -> dict[str, str] | None:
