@@ -8,12 +8,13 @@ While the environment does not ask, nothing is imported.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final
 
+TYPE_CHECKING = False  # typing costs more than all that is done here; type checkers know the name
 if TYPE_CHECKING:
+    from typing import Final
+
     from gc_otel.probe.probe import Probe
 
 VARIABLE: Final = "GC_OTEL_AUTOLOAD"
@@ -55,7 +56,10 @@ def _start() -> None:
         return  # a sub-interpreter: left alone, as documented
     recording = probe.current()
     if recording is not None:
-        _remove_what_this_process_left(recording)
+        try:
+            _remove_what_this_process_left(recording)
+        except Exception as error:  # noqa: BLE001 - a file that cannot be believed is no reason to say anything here
+            recording.note_fault("files of the program before", error)
 
 
 def _is_our_own_command() -> bool:
@@ -72,20 +76,29 @@ def _remove_what_this_process_left(recording: Probe) -> None:
 
     Nobody died there: without this they would be taken for the files of a killed process.
     """
-    if recording.path is None:
+    if recording.location is None:
         return
-    for path in recording.path.parent.glob(f"{os.getpid()}-*.flight"):
-        if path != recording.path:
-            from gc_otel.flight import reader
-            from gc_otel.flight.file import FlightFile
+    folder, own_name = os.path.split(recording.location)
+    for name in os.listdir(folder):
+        if name.startswith(f"{os.getpid()}-") and name.endswith(".flight") and name != own_name:
+            _remove_if_left(os.path.join(folder, name), recording)
 
-            with FlightFile(path) as file:
-                theirs, ours = reader.read_identity(file), reader.read_identity(recording.source)
-                same_start = abs(theirs.started_unix_ns - ours.started_unix_ns) < _SAME_START_NS
-                if not file.is_alive() and same_start and theirs.pid_namespace == ours.pid_namespace:
-                    path.unlink(missing_ok=True)
+
+def _remove_if_left(path: str, recording: Probe) -> None:
+    from pathlib import Path  # only after an exec
+
+    from gc_otel.flight import reader
+    from gc_otel.flight.file import FlightFile
+
+    with FlightFile(Path(path)) as file:
+        theirs, ours = reader.read_identity(file), reader.read_identity(recording.source)
+        same_start = abs(theirs.started_unix_ns - ours.started_unix_ns) < _SAME_START_NS
+        if not file.is_alive() and same_start and theirs.pid_namespace == ours.pid_namespace:
+            os.unlink(path)
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # no standard error to say it on
+    try:
         sys.stderr.write(line + "\n")
+    except (OSError, ValueError, AttributeError):  # closed, full, or None: there is nobody to tell
+        return

@@ -16,6 +16,7 @@ from gc_otel.flight import layout
 from gc_otel.flight.layout import GC, GENERATION, HISTORY, MEMORY, MONITOR
 from gc_otel.flight.recorder import MappingLike
 from gc_otel.sample.cgroup import MemoryLimit
+from gc_otel.sample.own import OwnSample
 from gc_otel.sample.process import MemoryDetail, ProcessSample
 
 _GENERATIONS: Final = range(layout.GENERATIONS)
@@ -24,7 +25,7 @@ _GENERATIONS: Final = range(layout.GENERATIONS)
 class Sampler(Protocol):
     """The part of :class:`gc_otel.sample.process.ProcessSampler` that a round needs."""
 
-    def sample(self) -> ProcessSample:
+    def sample(self) -> ProcessSample | OwnSample:
         """The cheap numbers."""
 
     def detail(self) -> MemoryDetail | None:
@@ -76,7 +77,7 @@ class Monitor:
         self._write_monitor(sample)
         self._cells[MONITOR.cell("overhead_ns")] += time.thread_time_ns() - began_ns
 
-    def _sample_memory(self) -> ProcessSample | None:
+    def _sample_memory(self) -> ProcessSample | OwnSample | None:
         if self._sampler is None:
             return None
         sample = self._sampler.sample()
@@ -99,7 +100,7 @@ class Monitor:
             if field.name not in ("sequence", "sampled_ns", "detail_sampled_ns", "limit_source"):
                 self._cells[MEMORY.cell(field.name)] = layout.ABSENT
 
-    def _write_monitor(self, sample: ProcessSample | None) -> None:
+    def _write_monitor(self, sample: ProcessSample | OwnSample | None) -> None:
         cells = self._cells
         entry = cells[MONITOR.cell("history_entries")]
         values: dict[int, int | None] = {
@@ -123,7 +124,9 @@ class Monitor:
         first = MONITOR.cell(name)
         return {first + index: max(0, number) for index, number in enumerate(numbers[: layout.GENERATIONS])}
 
-    def _history(self, entry: int, sample: ProcessSample | None, blocks: int | None) -> dict[int, int | None]:
+    def _history(
+        self, entry: int, sample: ProcessSample | OwnSample | None, blocks: int | None
+    ) -> dict[int, int | None]:
         cells = self._cells
         current = cells[GC.cell("window")] == cells[MONITOR.cell("window")]
         cpu = None

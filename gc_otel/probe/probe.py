@@ -68,6 +68,11 @@ class Probe:
         return round(self.config.sample_interval * _NS_PER_S)
 
     @property
+    def location(self) -> str | None:
+        """The path as text."""
+        return None if self.path is None else str(self.path)
+
+    @property
     def source(self) -> files.OwnMemory:
         """This process's own flight file, to read."""
         return files.OwnMemory(self._mapping)

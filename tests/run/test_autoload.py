@@ -158,6 +158,17 @@ def test_files_of_others_are_kept(asked, flight_dir):
     assert Config.from_env().autoload
 
 
+def test_an_unbelievable_file_is_no_reason_not_to_record(asked, flight_dir, capsys):
+    """It is noted for `gc-otel doctor`."""
+    from gc_otel.flight import reader
+
+    (flight_dir / f"{os.getpid()}-0.flight").write_text("nonsense")
+    autoload.start_if_asked()
+    assert capsys.readouterr().err == ""
+    (fault,) = reader.read_faults(probe.current().source)
+    assert fault.text.startswith("files of the program before: NotAFlightFile")
+
+
 def test_private_memory_leaves_nothing_to_look_for(asked, flight_dir, capsys):
     """An unfit folder is said once; the program runs."""
     flight_dir.chmod(0o755)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gc_otel.sample.own import OwnSampler
+from gc_otel.sample.own import OwnSample, OwnSampler
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no Linux /proc here")
 
@@ -18,12 +18,19 @@ def test_fields_are_those_of_proc(tmp_path):
     """Pages and ticks in the units of their names; a name with blanks and brackets moves nothing."""
     (tmp_path / "statm").write_text("300 200 100 50 0 40 0\n")
     (tmp_path / "stat").write_text(STAT + "\n")
-    sample = OwnSampler(tmp_path).sample()
+    sample = OwnSampler(str(tmp_path)).sample()
     page_bytes, tick_ns = os.sysconf("SC_PAGE_SIZE"), 10**9 // os.sysconf("SC_CLK_TCK")
     assert (sample.vms_bytes, sample.rss_bytes) == (300 * page_bytes, 200 * page_bytes)
     assert (sample.cpu_user_ns, sample.cpu_system_ns) == (14 * tick_ns, 15 * tick_ns)
     assert (sample.threads, sample.minor_faults, sample.major_faults) == (20, 10, 12)
     assert (sample.file_descriptors, sample.voluntary_switches, sample.involuntary_switches) == (None, None, None)
+
+
+def test_its_fields_are_those_of_the_other_sampler():
+    """The monitor writes both alike."""
+    from gc_otel.sample.process import ProcessSample
+
+    assert set(OwnSample.__slots__) == set(ProcessSample.__slots__)
 
 
 def test_it_agrees_with_psutil():
@@ -58,6 +65,6 @@ def test_garbage_is_refused(tmp_path, text):
     (tmp_path / "statm").write_text(text)
     (tmp_path / "stat").write_text(text)
     with pytest.raises((ValueError, IndexError)):
-        OwnSampler(tmp_path).sample()
+        OwnSampler(str(tmp_path)).sample()
     with pytest.raises(FileNotFoundError):
-        OwnSampler(tmp_path / "nothing").sample()
+        OwnSampler(str(tmp_path / "nothing")).sample()
