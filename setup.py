@@ -8,14 +8,17 @@ the build says so.  ``gc-otel doctor`` tells later which one is in use.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 SOURCES = sorted(str(path) for path in Path("gc_otel/_native").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("gc_otel/_native").glob("*.h"))
+STARTUP = Path("gc_otel/probe/loading/gc_otel.pth")
 PURE = os.environ.get("GC_OTEL_PURE", "") not in ("", "0") or sys.implementation.name != "cpython"
 
 
@@ -40,6 +43,28 @@ class OptionalBuildExt(build_ext):
         print(f"gc_otel: built with {what}", file=sys.stderr)
 
 
+class BuildWithStartupFile(build_py):
+    """Puts gc_otel.pth at the root of site-packages, where the interpreter looks for it at its start.
+
+    Only into a wheel: an editable installation has no place for it, and `gc-otel run` finds another way there.
+    """
+
+    def run(self) -> None:
+        """Build, and copy."""
+        super().run()
+        if not self.editable_mode:
+            Path(self.build_lib).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(STARTUP, self._target())
+
+    def get_outputs(self, include_bytecode: int = 1) -> list[str]:
+        """What an installation records, and an uninstallation removes."""
+        outputs = super().get_outputs(include_bytecode)
+        return outputs if self.editable_mode else [*outputs, str(self._target())]
+
+    def _target(self) -> Path:
+        return Path(self.build_lib) / STARTUP.name
+
+
 EXTENSION = Extension(
     "gc_otel._native._ext",
     sources=SOURCES,
@@ -58,4 +83,7 @@ EXTENSION = Extension(
     optional=True,
 )
 
-setup(ext_modules=[] if PURE else [EXTENSION], cmdclass={"build_ext": OptionalBuildExt})
+setup(
+    ext_modules=[] if PURE else [EXTENSION],
+    cmdclass={"build_ext": OptionalBuildExt, "build_py": BuildWithStartupFile},
+)

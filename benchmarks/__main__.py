@@ -11,10 +11,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks import callback, collect, footprint, sampling, service, truth
+from benchmarks import callback, collect, footprint, sampling, scrape, service, truth
 from benchmarks.result import NO_VERDICT, Result, Row
 
-BENCHMARKS: Final = {each.NAME: each for each in (callback, truth, service, collect, footprint, sampling)}
+BENCHMARKS: Final = {each.NAME: each for each in (callback, truth, service, collect, footprint, sampling, scrape)}
 
 _HEADINGS: Final = ("", "median", "spread", "ratio", "target", "")
 

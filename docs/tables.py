@@ -9,18 +9,30 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from gc_otel.config import SETTINGS, render
-from gc_otel.otel.catalog import CATALOG
+from gc_otel.otel.catalog import CATALOG, Metric
+from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG
 
 README = Path(__file__).parent.parent / "README.md"
 
 
 def metrics_table() -> str:
     """One row per metric of the catalogue."""
+    return _metrics_table(CATALOG)
+
+
+def exporter_metrics_table() -> str:
+    """One row per metric of the exporter service's own."""
+    return _metrics_table(EXPORTER_CATALOG)
+
+
+def _metrics_table(metrics: Iterable[Metric[Any]]) -> str:
     rows = ["| metric | kind, unit | attributes | meaning |", "|---|---|---|---|"]
-    for metric in CATALOG:
+    for metric in metrics:
         name = f"`{metric.name}`" + ("" if metric.semconv else " *")
         attributes = ", ".join(f"`{each}`" for each in metric.attributes)
         rows.append(f"| {name} | {metric.kind}, `{metric.unit}` | {attributes} | {metric.description} |")
@@ -34,7 +46,7 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"metrics": metrics_table, "settings": settings_table}
+TABLES = {"metrics": metrics_table, "exporter metrics": exporter_metrics_table, "settings": settings_table}
 
 
 def with_tables(text: str) -> str:

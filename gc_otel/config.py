@@ -22,6 +22,8 @@ PREFIX: Final = "GC_OTEL_"
 #: Read by setup.py, and perhaps still set in an image's environment.
 _BUILD_VARIABLE: Final = "GC_OTEL_PURE"
 
+PORT_MOST: Final = 65535
+
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -87,6 +89,20 @@ def _seconds(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= PORT_MOST:
+        raise _Unusable
+    return port
+
+
+def _host(text: str) -> str:
+    host = text.strip()
+    if not host or not host.isprintable() or " " in host:
+        raise _Unusable
+    return host
+
+
 def _folder(text: str) -> str:
     if not os.path.isabs(text) or "\0" in text:
         raise _Unusable
@@ -99,6 +115,13 @@ def _patterns(text: str) -> tuple[str, ...]:
 
 SETTINGS: Final = (
     Setting("enabled", _flag, True, "true or false", "Record at all."),
+    Setting(
+        "autoload",
+        _flag,
+        False,
+        "true or false",
+        "Record every Python program of this environment from its start, for an exporter service; `gc-otel run` sets it.",
+    ),
     Setting(
         "dir",
         _folder,
@@ -141,6 +164,27 @@ SETTINGS: Final = (
         "names or patterns, separated by commas, such as process.*",
         "Metrics that are not published.",
     ),
+    Setting(
+        "host",
+        _host,
+        "127.0.0.1",
+        "an address or a host's name",
+        "Where the exporter service listens. Anybody who reaches it reads the metrics.",
+    ),
+    Setting(
+        "port",
+        _port,
+        9464,
+        "a port, 0 to 65535",
+        "Port of the exporter service; 0 picks a free one. The program's own exporters have their own settings.",
+    ),
+    Setting(
+        "linger",
+        _seconds(0.0, 86400.0),
+        2.0,
+        "seconds, 0 to 86400",
+        "How long the exporter service of gc-otel run goes on after the last process has gone.",
+    ),
 )
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
@@ -155,12 +199,16 @@ class Config(Record):
     """
 
     enabled: bool = True
+    autoload: bool = False
     dir: str | None = None
     dir_on_disk: bool = False
     recorder: str = "auto"
     sample_interval: float = 5.0
     memory_detail: bool = True
     disabled_metrics: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 9464
+    linger: float = 2.0
     service_name: str = "unknown_service"
     service_version: str = ""
     sources: Mapping[str, str] = _NO_SOURCES

@@ -13,6 +13,7 @@ from gc_otel.config import SETTINGS, Config
 from gc_otel.errors import NotSupported
 from gc_otel.otel.instruments import Publisher, publisher_on
 from gc_otel.probe import probe
+from gc_otel.probe.autoload import start_if_asked
 from gc_otel.record import replace
 
 
@@ -60,7 +61,7 @@ class GcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # opentelemetry-i
         config = Config.from_env(**given)
         provider = kwargs.get("meter_provider") or get_meter_provider()
         config = _with_identity_of(provider, config)
-        if not config.enabled:
+        if not config.enabled or _is_published_by_an_exporter():
             return
         self._publisher = publisher_on(provider, config)
         self._stop_probe = probe.start(config)
@@ -75,6 +76,13 @@ class GcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # opentelemetry-i
             publisher.unbind()
         if stop is not None:
             stop()
+
+
+def _is_published_by_an_exporter() -> bool:
+    """Whether this process is recorded in run mode: one recording, and published once."""
+    start_if_asked()  # where no start-up file did it, such as under -S
+    recording = probe.current()
+    return recording is not None and recording.run_mode
 
 
 def _with_identity_of(provider: MeterProvider, config: Config) -> Config:

@@ -11,19 +11,23 @@ from gc_otel.config import SETTINGS, Config, Problem, render
 
 DEFAULTS = {
     "enabled": True,
+    "autoload": False,
     "dir": None,
     "dir_on_disk": False,
     "recorder": "auto",
     "sample_interval": 5.0,
     "memory_detail": True,
     "disabled_metrics": (),
+    "host": "127.0.0.1",
+    "port": 9464,
+    "linger": 2.0,
 }
 
 #: setting, text, value
 GOOD = [
     *[
         (name, text, value)
-        for name in ("enabled", "dir_on_disk", "memory_detail")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail")
         for text, value in (
             ("true", True),
             ("1", True),
@@ -46,13 +50,19 @@ GOOD = [
     ("disabled_metrics", "process.*", ("process.*",)),
     ("disabled_metrics", " a , b ,, c", ("a", "b", "c")),
     ("disabled_metrics", ",", ()),
+    ("host", " ::1 ", "::1"),
+    ("host", "localhost", "localhost"),
+    ("port", "0", 0),
+    ("port", "65535", 65535),
+    ("linger", "0", 0.0),
+    ("linger", "86400", 86400.0),
 ]
 
 #: setting, text, what is allowed
 BAD = [
     *[
         (name, text, "true or false")
-        for name in ("enabled", "dir_on_disk", "memory_detail")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail")
         for text in ("2", "ja", " ")
     ],
     ("dir", "relative/path", "an absolute path"),
@@ -66,6 +76,14 @@ BAD = [
     ("sample_interval", "nan", "seconds, 0.1 to 3600"),
     ("sample_interval", "inf", "seconds, 0.1 to 3600"),
     ("sample_interval", "1e999", "seconds, 0.1 to 3600"),
+    ("host", " ", "an address or a host's name"),
+    ("host", "two names", "an address or a host's name"),
+    ("host", "a\x1bb", "an address or a host's name"),
+    ("port", "http", "a port, 0 to 65535"),
+    ("port", "-1", "a port, 0 to 65535"),
+    ("port", "65536", "a port, 0 to 65535"),
+    ("linger", "-1", "seconds, 0 to 86400"),
+    ("linger", "nan", "seconds, 0 to 86400"),
 ]
 
 

@@ -35,6 +35,8 @@ class Command:
 
 
 COMMANDS: Final = (
+    Command("run", "start a program recorded, with its metrics on one address"),
+    Command("exporter", "serve the metrics of all recorded processes of a flight folder"),
     Command("ps", "list the recorded processes of this user"),
     Command("doctor", "say what is found, what works, what was dropped and why, and what to do about it"),
     Command("config", "list every setting, its value and where it came from"),
@@ -117,7 +119,8 @@ def say_error(message: str, remedy: str) -> None:
     """The one line on standard error that ends a command in vain."""
     from gc_otel.cli.output import printable
 
-    print(printable(f"gc-otel: {message.rstrip('.')}. {remedy}".rstrip()), file=sys.stderr)
+    if sys.stderr is not None:  # print() would take standard output for it
+        print(printable(f"gc-otel: {message.rstrip('.')}. {remedy}".rstrip()), file=sys.stderr)
 
 
 def _never_fail_to_encode() -> None:

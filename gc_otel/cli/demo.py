@@ -1,8 +1,8 @@
 """Start a small HTTP service with its own traffic, recorded, to look at.
 
-The first line says where /metrics is. Every 2 seconds a line follows, read from the service's flight file
-by this other process: collections by generation, the 99th percentile and the longest of the pauses, the share of time
-in the collector, and memory. Ctrl-C ends all of it.
+The service is started by `gc-otel run`. The first line says where /metrics is. Every 2 seconds a line follows, read
+from the service's flight file by this other process: collections by generation, the 99th percentile and the longest of
+the pauses, the share of time in the collector, and memory. Ctrl-C ends all of it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, final
 
-from gc_otel.cli import say_error
-from gc_otel.cli.fleet import read_snapshot
 from gc_otel.cli.output import (
     UNKNOWN,
     Style,
@@ -34,13 +32,14 @@ from gc_otel.demo.interval import Interval, between
 from gc_otel.demo.scenarios import SCENARIOS
 from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
+from gc_otel.service.fleet import read_snapshot
 
 if TYPE_CHECKING:
     from gc_otel.demo.child import Announcement, Service
 
 LINE_EVERY_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.25  # the ring holds 512 events, which some services fill in half a second
-_EXIT_PORT: Final = 2
+_EXIT_REFUSED: Final = 2
 _HEADING_EVERY_LINES: Final = 20
 _PORT_MOST: Final = 65535
 
@@ -78,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from gc_otel.demo.child import PortRefused, Service
+    from gc_otel.demo.child import NotStarted, Service
 
     with Stop() as stop:
         try:
@@ -86,9 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
                 announcement = service.wait_announced(stop.fd)
                 if announcement is not None:
                     _watch(arguments, service, announcement, stop)
-        except PortRefused as error:
-            say_error(str(error), error.remedy)
-            return _EXIT_PORT
+        except NotStarted:
+            return _EXIT_REFUSED
     return 0
 
 
@@ -130,7 +128,7 @@ def _watch(arguments: argparse.Namespace, service: Service, announcement: Announ
     with FlightFile(announcement.flight_file) as file, Traffic(HOST, announcement.app_port) as traffic:
         identity = read_snapshot(file)[0].identity
         start = {
-            "metrics_url": f"http://{HOST}:{announcement.metrics_port}/metrics",
+            "metrics_url": announcement.metrics_url,
             "service_url": f"http://{HOST}:{announcement.app_port}/",
             "scenario": arguments.scenario,
             "requests_per_s": REQUESTS_PER_S,

@@ -44,11 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine() -> list[Check]:
     """All checks, in the order in which they are shown."""
+    from gc_otel.cli.checks.exporter import check_exporter
     from gc_otel.cli.checks.flight import check_files, check_folder, check_process
     from gc_otel.cli.checks.installation import check_installation, check_memory_limit, check_settings
     from gc_otel.cli.checks.opentelemetry import Installed, check_opentelemetry
-    from gc_otel.cli.fleet import read_fleet
     from gc_otel.config import Config
+    from gc_otel.service.fleet import read_fleet
 
     config = Config.from_env()
     checks = [*check_installation(config), *check_settings(config)]
@@ -57,6 +58,7 @@ def examine() -> list[Check]:
     fleet = read_fleet(folder)
     if folder is not None:
         checks += check_files(fleet)
+        checks += check_exporter(folder)
     checks += check_memory_limit()
     checks += check_opentelemetry(Installed.look())
     for process in fleet.processes:

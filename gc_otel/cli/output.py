@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from gc_otel.service.status import Status
 
 _COLORS: Final = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
@@ -78,6 +82,13 @@ def share_text(share: float | None) -> str:
 def count_text(count: int | None) -> str:
     """With commas between thousands."""
     return UNKNOWN if count is None else f"{count:,}"
+
+
+def exporter_text(status: Status) -> str:
+    """Who the exporter service is, and what it has done."""
+    scrapes = "1 scrape" if status.scrapes == 1 else f"{count_text(status.scrapes)} scrapes"
+    ending = ", ending with the last process" if status.is_ending else ""
+    return f"pid {status.pid}, up {time_text(time.time_ns() - status.since_unix_ns)}, {scrapes}{ending}"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[str]) -> list[str]:

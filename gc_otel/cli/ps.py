@@ -10,13 +10,12 @@ import argparse
 import sys
 from typing import Final
 
-from gc_otel.cli import fleet
-from gc_otel.cli.fleet import Fleet, Process
 from gc_otel.cli.output import (
     UNKNOWN,
     Style,
     bytes_text,
     count_text,
+    exporter_text,
     pause_text,
     print_json,
     printable,
@@ -26,6 +25,9 @@ from gc_otel.cli.output import (
 )
 from gc_otel.config import Config
 from gc_otel.flight.folder import Folder
+from gc_otel.service import fleet
+from gc_otel.service.fleet import Fleet, Process
+from gc_otel.service.status import ask_status
 
 _HEADINGS: Final = (
     "PID",
@@ -59,12 +61,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    found = fleet.read_fleet(_folder(arguments.dir))
+    folder = _folder(arguments.dir)
+    found = fleet.read_fleet(folder)
     shown = [process for process in found.processes if process.alive or arguments.all]
     if arguments.json:
         print_json([_as_json(process) for process in shown])
     else:
         _print_table(shown, found, everyone=arguments.all)
+        _print_exporter(folder)
     if found.unreadable:
         print(_unreadable_line(found), file=sys.stderr if arguments.json else sys.stdout)
     return 0
@@ -94,6 +98,12 @@ def _print_table(shown: list[Process], found: Fleet, *, everyone: bool) -> None:
             print("* counted in another pid namespace, such as a container's: not a pid of this one")
     if dead and not everyone:
         print(f"{dead} dead {'process' if dead == 1 else 'processes'} not shown: gc-otel ps --all")
+
+
+def _print_exporter(folder: Folder | None) -> None:
+    status = ask_status(folder) if folder is not None else None
+    if status is not None:
+        print(printable(f"exporter: {status.address}/metrics, {exporter_text(status)}"))
 
 
 def _color(process: Process) -> str:

@@ -20,16 +20,25 @@ from gc_otel.errors import GcOtelError
 _START_PATIENCE_S: Final = 60.0
 _END_PATIENCE_S: Final = 5.0
 
-#: These would make a service that is not recorded: asking for the demo is asking for one that is.
-_NOT_FOR_THE_DEMO: Final = ("OTEL_SDK_DISABLED", "GC_OTEL_ENABLED")
+#: These would make a service that is not recorded, or speak of an exporter that it does not have:
+#: asking for the demo is asking for a recorded one.
+_NOT_FOR_THE_DEMO: Final = (
+    "OTEL_SDK_DISABLED",
+    "GC_OTEL_ENABLED",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_EXPORTER_PROMETHEUS_PORT",
+)
+#: Unless the user says something else. Sampled more often than is usual: the demo says something every two seconds.
+_FOR_THE_DEMO: Final = {"OTEL_SERVICE_NAME": "gc-otel-demo", "GC_OTEL_SAMPLE_INTERVAL": "0.5"}
 
+#: What `gc-otel run` exits with when it did not start the program, having said why.
+_EXIT_REFUSED: Final = 2
 
 #: `python -m` would look for the package in the current folder first, and in a checkout find
 #: the sources instead of what is installed.
-_RUN_SERVICE = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.argv[0] = 'gc-otel-demo'; "
-    "from gc_otel.demo.service import main; sys.exit(main())"
-)
+_PATH = "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+_RUN_COMMAND = _PATH + "from gc_otel.cli import main; sys.exit(main())"
+_RUN_SERVICE = _PATH + "sys.argv[0] = 'gc-otel-demo'; from gc_otel.demo.service import main; sys.exit(main())"
 
 
 class DemoError(GcOtelError):
@@ -38,24 +47,22 @@ class DemoError(GcOtelError):
     remedy = "Run `gc-otel doctor`: it names what is wrong and what to do."
 
 
-class PortRefused(DemoError):
-    """The port that was asked for cannot be had."""
-
-    remedy = "Choose another with --port, or let --port 0 choose one."
+class NotStarted(DemoError):
+    """`gc-otel run` did not start the service, and has said why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Where the service is."""
+    """Where the service is, and where its exporter."""
 
-    metrics_port: int
+    metrics_url: str
     app_port: int
     flight_file: Path
 
 
 @final
 class Service:
-    """A running service; used with ``with``, nothing of it is left.
+    """A running service, started by `gc-otel run`; used with ``with``, nothing of it is left, and its exporter goes too.
 
     A session of its own keeps a terminal's Ctrl-C from it: the parent ends it. Should the
     parent be killed, the pipe that is its standard input closes, and it ends by itself.
@@ -63,13 +70,15 @@ class Service:
 
     def __init__(self, scenario: str, port: int) -> None:
         root = str(Path(gc_otel.__file__).parent.parent)
-        command = [sys.executable, "-c", _RUN_SERVICE, root, "--scenario", scenario, "--port", str(port)]
+        options = ["--port", str(port), "--linger", "0", "--if-busy", "exit", "--quiet"]
+        service = [sys.executable, "-c", _RUN_SERVICE, root, "--scenario", scenario]
+        command = [sys.executable, "-c", _RUN_COMMAND, root, "run", *options, "--", *service]
         self._flight_file: Path | None = None
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module, two checked arguments
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_DEMO},
+            env=_FOR_THE_DEMO | {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_DEMO},
             start_new_session=True,
         )
         self._lifeline = cast("IO[bytes]", self._process.stdin)
@@ -91,20 +100,27 @@ class Service:
             return None
         line = self._announcements.readline()
         if not line:
+            if self._exit_code() == _EXIT_REFUSED:
+                raise NotStarted("the demo's service was not started")
             raise DemoError(f"the demo's service ended before it began, {self.end_text()}")
         told: dict[str, Any] = json.loads(line)
         if "error" in told:
-            raise (PortRefused if told["reason"].startswith("port_") else DemoError)(told["error"])
+            raise DemoError(told["error"])
         self._flight_file = Path(told["flight_file"])
-        return Announcement(told["metrics_port"], told["app_port"], self._flight_file)
+        return Announcement(told["metrics_url"], told["app_port"], self._flight_file)
 
     def end_text(self) -> str:
         """How it ended, for people; call it when it has."""
-        try:
-            code = self._process.wait(_END_PATIENCE_S)
-        except subprocess.TimeoutExpired:
+        code = self._exit_code()
+        if code is None:
             return "its output closed and it still running"
         return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+    def _exit_code(self) -> int | None:
+        try:
+            return self._process.wait(_END_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return None
 
     def __enter__(self) -> Service:
         return self

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 from gc_otel._version import __version__
 from gc_otel.flight import layout
@@ -20,6 +20,7 @@ from gc_otel.flight.snapshot import GenerationStats, Interpreter, Memory, Snapsh
 Kind = Literal["counter", "updowncounter", "gauge", "histogram"]
 Attributes = Mapping[str, str | int]
 Point = tuple[float, Attributes]
+S = TypeVar("S")
 
 GENERATION: Final = "cpython.gc.generation"
 _NS_PER_S: Final = 1e9
@@ -29,8 +30,8 @@ DURATION_BOUNDS_S: Final = tuple(bound_ns / _NS_PER_S for bound_ns in layout.DUR
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One row.  ``read`` gives the points of a snapshot; the histogram is fed apart and has none.
+class Metric(Generic[S]):
+    """One row.  ``read`` gives the points of a snapshot (an ``S``); the histogram is fed apart and has none.
 
     ``since_recording`` marks totals that begin at zero with the recorder, not with the process.
     """
@@ -40,7 +41,7 @@ class Metric:
     unit: str
     description: str
     attributes: tuple[str, ...]
-    read: Callable[[Snapshot], Iterable[Point]]
+    read: Callable[[S], Iterable[Point]]
     semconv: bool = False
     since_recording: bool = False
 
@@ -103,7 +104,8 @@ def _split(attribute: str, **reads: Callable[[Memory], int | None]) -> Callable[
 
 
 def _uptime(snapshot: Snapshot) -> Iterable[Point]:
-    return [((time.time_ns() - snapshot.identity.started_unix_ns) / _NS_PER_S, {})]
+    until_unix_ns = snapshot.identity.exited_unix_ns or time.time_ns()
+    return [((until_unix_ns - snapshot.identity.started_unix_ns) / _NS_PER_S, {})]
 
 
 def _overhead(snapshot: Snapshot) -> Iterable[Point]:
@@ -141,7 +143,7 @@ def _info(snapshot: Snapshot) -> Iterable[Point]:
     return [(1, attributes)]
 
 
-CATALOG: Final = (
+CATALOG: Final[tuple[Metric[Snapshot], ...]] = (
     Metric(
         "cpython.gc.collections",
         "counter",

@@ -151,7 +151,7 @@ class Publisher:
             self._histogram.record(value, attributes)
         return batch.count
 
-    def _observer(self, metric: Metric) -> _Callback:
+    def _observer(self, metric: Metric[Snapshot]) -> _Callback:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             snapshot, recording = self._snapshot, self._recording
             if snapshot is None or recording is None:
@@ -166,7 +166,7 @@ class Publisher:
 
         return observe
 
-    def _observation(self, metric: Metric, value: float, attributes: Attributes) -> Observation:
+    def _observation(self, metric: Metric[Snapshot], value: float, attributes: Attributes) -> Observation:
         if metric.since_recording and metric.kind == "counter":
             key = (metric.name, tuple(attributes.values()))
             value += self._base.get(key, 0)
@@ -183,7 +183,7 @@ def _create_histogram(meter: Meter) -> Histogram:
     )
 
 
-def _create(meter: Meter, metric: Metric, callbacks: list[_Callback]) -> None:
+def _create(meter: Meter, metric: Metric[Snapshot], callbacks: list[_Callback]) -> None:
     create = {
         "counter": meter.create_observable_counter,
         "updowncounter": meter.create_observable_up_down_counter,

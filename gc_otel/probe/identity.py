@@ -59,8 +59,14 @@ def _pid_namespace() -> int:
 
 def _program() -> str:
     name = os.path.basename(getattr(sys, "argv", [""])[0] or sys.executable or "python")
-    # `python -m package` shows its flag until the module is found.
-    return "python -m" if name == "-m" else name
+    return _module_name() if name == "-m" else name
+
+
+def _module_name() -> str:
+    """Of ``python -m NAME``, which shows its flag until the module is found: the word in front of its arguments."""
+    word = sys.orig_argv[-len(sys.argv)] if len(sys.orig_argv) >= len(sys.argv) else ""
+    # Options may be written together, and the name too: -Im NAME, -mNAME.
+    return "python -m " + (word.partition("m")[2] if word.startswith("-") else word)
 
 
 def process_start_unix_ns(stat: str | os.PathLike[str] = "/proc/self/stat") -> int | None:

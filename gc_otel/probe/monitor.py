@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Final, Protocol
 
     from gc_otel.sample.cgroup import MemoryLimit
+    from gc_otel.sample.own import OwnSample
     from gc_otel.sample.process import MemoryDetail, ProcessSample
 else:
     Protocol = object
@@ -34,7 +35,7 @@ _CALLBACK_PATIENCE_NS: Final = 10_000_000_000
 class Sampler(Protocol):
     """The part of :class:`gc_otel.sample.process.ProcessSampler` that a round needs."""
 
-    def sample(self) -> ProcessSample:
+    def sample(self) -> ProcessSample | OwnSample:
         """The cheap numbers."""
 
     def detail(self) -> MemoryDetail | None:
@@ -94,7 +95,7 @@ class Monitor:
         self._write_monitor(sample)
         self._cells[MONITOR.cell("overhead_ns")] += time.thread_time_ns() - began_ns
 
-    def _sample_memory(self) -> ProcessSample | None:
+    def _sample_memory(self) -> ProcessSample | OwnSample | None:
         if self._sampler is None:
             return None
         sample = self._sampler.sample()
@@ -117,7 +118,7 @@ class Monitor:
             if field.name not in ("sequence", "sampled_ns", "detail_sampled_ns", "limit_source"):
                 self._cells[MEMORY.cell(field.name)] = layout.ABSENT
 
-    def _write_monitor(self, sample: ProcessSample | None) -> None:
+    def _write_monitor(self, sample: ProcessSample | OwnSample | None) -> None:
         cells = self._cells
         entry = cells[MONITOR.cell("history_entries")]
         values: dict[int, int | None] = {
@@ -141,7 +142,9 @@ class Monitor:
         first = MONITOR.cell(name)
         return {first + index: max(0, number) for index, number in enumerate(numbers[: layout.GENERATIONS])}
 
-    def _history(self, entry: int, sample: ProcessSample | None, blocks: int | None) -> dict[int, int | None]:
+    def _history(
+        self, entry: int, sample: ProcessSample | OwnSample | None, blocks: int | None
+    ) -> dict[int, int | None]:
         cells = self._cells
         current = cells[GC.cell("window")] == cells[MONITOR.cell("window")]
         cpu = None

@@ -21,7 +21,7 @@ from gc_otel.flight.recorder import MappingLike, Recorder, python_duration_clock
 from gc_otel.probe.clockwork import clockwork
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
-from gc_otel.probe.monitor import Monitor
+from gc_otel.probe.monitor import Monitor, Sampler
 
 TYPE_CHECKING = False  # as in gc_otel/__init__.py
 if TYPE_CHECKING:
@@ -43,12 +43,15 @@ class Probe:
 
     ``epoch`` changes whenever the numbers begin from zero: in a forked
     child, whose recorder, file and monitor are its own.
+
+    ``run_mode``: an exporter service samples this process from outside and publishes. Here only what
+    Python alone knows is asked, and /proc for the few numbers that the history must have after a death.
     """
 
-    def __init__(self, config: Config, *, samples_memory: bool = True) -> None:
+    def __init__(self, config: Config, *, run_mode: bool = False) -> None:
         self.config = config
-        self._samples_memory = samples_memory
-        self._location: str | None = None
+        self.run_mode = run_mode
+        self.location: str | None = None
         self.epoch = 0
         self.recorder_kind = "unknown"
         self._native, self._native_missing = _native.load()
@@ -68,7 +71,7 @@ class Probe:
     @property
     def path(self) -> Path | None:
         """The flight file, or None when recording goes on in private memory."""
-        return None if self._location is None else as_path(self._location)
+        return None if self.location is None else as_path(self.location)
 
     @property
     def source(self) -> files.OwnMemory:
@@ -102,7 +105,7 @@ class Probe:
 
     def _begin(self) -> None:
         self.recorder_kind = "python" if self._native is None else "native"
-        self._location, self._mapping = self._make_mapping()
+        self.location, self._mapping = self._make_mapping()
         self._faults = FaultLog(self._mapping)
         self._recorder = self._make_recorder()
         self._recorder.install()
@@ -147,8 +150,8 @@ class Probe:
         return Monitor(
             self._mapping,
             interval_ns=self._interval_ns,
-            sampler=self._contained("process sampler", self._make_sampler) if self._samples_memory else None,
-            read_limit=self._contained("memory limit", self._make_limit_reader) if self._samples_memory else None,
+            sampler=self._contained("process sampler", self._make_sampler),
+            read_limit=None if self.run_mode else self._contained("memory limit", self._make_limit_reader),
             with_detail=self.config.memory_detail,
         )
 
@@ -159,7 +162,11 @@ class Probe:
 
         return LimitReader().read
 
-    def _make_sampler(self) -> ProcessSampler:
+    def _make_sampler(self) -> Sampler:
+        if self.run_mode:
+            from gc_otel.sample.own import OwnSampler
+
+            return OwnSampler()
         from gc_otel.sample.process import ProcessSampler
 
         return ProcessSampler(on_disabled=lambda source, error: self.note_fault(f"source {source}", error))
@@ -213,9 +220,9 @@ class Probe:
             time.sleep(0.0005)
 
     def _remove_file(self) -> None:
-        if self._location is not None:
-            files.remove(self._location)
-            self._location = None
+        if self.location is not None:
+            files.remove(self.location)
+            self.location = None
 
     def _at_exit(self) -> None:
         """A clean exit leaves no file; the recorder goes on into the last collection of all."""
@@ -259,18 +266,15 @@ def current() -> Probe | None:
     return _current if _current is not None and _current.alive else None
 
 
-def start(config: Config, *, samples_memory: bool = True) -> Callable[[], None]:
-    """Record this process; returns its stop.  NotSupported in a sub-interpreter.
-
-    Without ``samples_memory`` neither psutil nor a cgroup is looked at, and the memory block stays absent.
-    """
+def start(config: Config, *, run_mode: bool = False) -> Callable[[], None]:
+    """Record this process; returns its stop.  NotSupported in a sub-interpreter."""
     global _current
     if not in_main_interpreter():
         raise NotSupported("gc_otel records the main interpreter only")
     for problem in config.problems:
         say(str(problem))
     _remove_leftovers()
-    probe = Probe(config, samples_memory=samples_memory)
+    probe = Probe(config, run_mode=run_mode)
     probe.start()
     _current = probe
 

@@ -14,23 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("opentelemetry.exporter.prometheus")
-
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, REGISTRY
-
+from gc_otel.config import Config
 from gc_otel.demo import HOST, child, scenarios, service
 from gc_otel.demo.interval import between, percentile
 from gc_otel.demo.traffic import Traffic
 from gc_otel.flight import snapshot
-
-
-@pytest.fixture
-def registry():
-    """prometheus_client's own collectors come back after the test."""
-    yield REGISTRY
-    for collector in (GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR):
-        if collector not in REGISTRY._collector_to_names:
-            REGISTRY.register(collector)
+from gc_otel.probe import probe
 
 
 def _snapshot(*collections, rss_bytes=None):
@@ -147,36 +136,22 @@ def test_traffic_survives_a_service_that_is_not_there(eventually):
     assert traffic.answered == 0
 
 
-def _refusal(port):
-    with pytest.raises(service.CannotServe) as told, service.listening(port, service.app_handler(dict)):
-        pytest.fail("it can be had")
-    return told.value
-
-
-def test_a_port_that_cannot_be_had_is_told_by_a_word():
+def test_a_port_that_cannot_be_had_is_told():
     """In use, or refused."""
-    with service.listening(0, service.app_handler(dict)) as port:
-        answer = _refusal(port)
-    assert answer.reason == "port_in_use"
+    with (
+        service.listening(0, service.app_handler(dict)) as port,
+        pytest.raises(service.CannotServe, match=f"port {port} on {HOST} cannot be had: Address already in use"),
+        service.listening(port, service.app_handler(dict)),
+    ):
+        pytest.fail("it can be had")
 
 
-def test_a_port_that_is_refused_is_told_too(monkeypatch):
-    """Such as one that only root may have."""
-
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(service, "_Server", refuse)
-    told = _refusal(80)
-    assert (str(told), told.reason) == (f"port 80 on {HOST} cannot be had: Permission denied", "port_refused")
-
-
-def _serve(scenario="healthy", port=0):
+def _serve(scenario="healthy"):
     """serve() in a thread of this process; its announcement, how to end it, and its exit code after."""
     announce_read, announce_write = os.pipe()
     lifeline_read, lifeline_write = os.pipe()
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(service.serve(scenario, port, announce_write, lifeline_read)))
+    thread = threading.Thread(target=lambda: codes.append(service.serve(scenario, announce_write, lifeline_read)))
     thread.start()
     with open(announce_read) as stream:
         told = json.loads(stream.readline())
@@ -191,36 +166,38 @@ def _serve(scenario="healthy", port=0):
     return told, end
 
 
-def test_the_service_is_a_recorded_one_and_leaves_nothing(flight_dir, registry):
-    """In this process: it announces where it is, serves, and ends with its lifeline."""
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:1234/metrics"), ("::1", "http://[::1]:1234/metrics")]
+)
+def test_the_service_announces_itself_and_its_exporter(flight_dir, monkeypatch, host, url):
+    """In this process: it says where it is, serves, and ends with its lifeline."""
+    monkeypatch.setenv("GC_OTEL_HOST", host)
+    monkeypatch.setenv("GC_OTEL_PORT", "1234")
+    stop = probe.start(Config.from_env(), run_mode=True)
     told, end = _serve()
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{told['metrics_port']}/metrics", timeout=30) as answer:
-            page = answer.read().decode()
         with urllib.request.urlopen(f"http://{HOST}:{told['app_port']}/", timeout=30) as answer:
             assert json.loads(answer.read()) == {"items": 500}
-        assert "cpython_gc_collections_total" in page
-        assert "python_info" not in page
+        assert told["metrics_url"] == url
         assert [str(path) for path in flight_dir.iterdir()] == [told["flight_file"]]
     finally:
         code = end()
+        stop()
     assert code == 0
-    assert list(flight_dir.iterdir()) == []
 
 
-def test_a_service_that_is_not_recorded_says_so(flight_dir, registry, capfd):
+def test_a_service_that_is_not_recorded_says_so(flight_dir):
     """No flight file, no demo."""
-    flight_dir.chmod(0o755)
     told, end = _serve()
     assert end() == 1
-    assert told == {"error": "the demo's service has no flight file to read", "reason": "not_recorded"}
+    assert told == {"error": "the demo's service has no flight file to read"}
 
 
 def test_a_parent_that_has_gone_is_not_announced_to():
     """The lifeline tells."""
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
-    service._announce(write_fd, metrics_port=1)
+    service._announce(write_fd, app_port=1)
     os.close(write_fd)
 
 
@@ -252,16 +229,25 @@ def test_a_service_that_ends_before_it_began_is_told(monkeypatch):
     os.close(write_fd)
 
 
+def test_a_service_that_was_not_started_is_told_by_another(monkeypatch):
+    """`gc-otel run` ends with 2 when it has said why."""
+    read_fd, write_fd = os.pipe()
+    with _python(monkeypatch, "raise SystemExit(2)") as started, pytest.raises(child.NotStarted):
+        started.wait_announced(read_fd)
+    os.close(read_fd)
+    os.close(write_fd)
+
+
 def test_a_service_that_will_not_end_is_killed_with_its_file(monkeypatch, tmp_path):
     """After a while; its flight file goes too."""
     monkeypatch.setattr(child, "_END_PATIENCE_S", 0.1)
     flight = tmp_path / "1.flight"
     flight.touch()
-    told = json.dumps({"metrics_port": 1, "app_port": 2, "flight_file": str(flight)})
+    told = json.dumps({"metrics_url": "http://m", "app_port": 2, "flight_file": str(flight)})
     read_fd, write_fd = os.pipe()
     script = f"import threading; print({told!r}, flush=True); threading.Event().wait()"
     with _python(monkeypatch, script) as started:
-        assert started.wait_announced(read_fd) == child.Announcement(1, 2, flight)
+        assert started.wait_announced(read_fd) == child.Announcement("http://m", 2, flight)
         assert started.end_text() == "its output closed and it still running"
     assert child.wait_readable([read_fd], 0) is None
     assert not flight.exists()
@@ -276,6 +262,6 @@ def test_the_service_s_command_line_leads_to_it(monkeypatch):
     monkeypatch.setattr(service, "serve", lambda *args: served.append(args) or 0)
     for name, number in (("stdin", 7), ("stdout", 8)):
         monkeypatch.setattr(service.sys, name, SimpleNamespace(fileno=lambda number=number: number))
-    assert service.main(["--scenario", "leak", "--port", "1"]) == 0
-    assert served == [("leak", 1, 8, 7)]
+    assert service.main(["--scenario", "leak"]) == 0
+    assert served == [("leak", 8, 7)]
     assert handlers == {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: service._end}

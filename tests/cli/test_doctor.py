@@ -50,6 +50,7 @@ def test_everything_is_looked_at(call, record):
         "settings",
         "flight folder",
         "flight files",
+        "exporter service",
         "memory limit",
         "opentelemetry",
         f"process {process.pid}",

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from gc_otel.cli import fleet
 from gc_otel.errors import NotConsistent
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import FlightFile
+from gc_otel.service import fleet
 
 HEADER, GC, MONITOR = layout.HEADER, layout.GC, layout.MONITOR
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gc_otel.cli.checks import Check, fail, ok, warn
-from gc_otel.cli.fleet import Fleet, Process, Unreadable
 from gc_otel.cli.output import bytes_text, count_text, time_text
 from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError
 from gc_otel.flight import layout
 from gc_otel.flight.folder import Folder, default_path, filesystem_type, open_folder
+from gc_otel.service.fleet import Fleet, Process, Unreadable
 
 _FOLDER = "flight folder"
 _FILES = "flight files"

@@ -1,0 +1,51 @@
+"""The exporter service of the flight folder, if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gc_otel._version import __version__
+from gc_otel.cli.checks import Check, ok, warn
+from gc_otel.cli.output import count_text, exporter_text
+from gc_otel.flight.folder import Folder
+from gc_otel.service.control import is_claimed
+from gc_otel.service.status import Status, ask_status
+
+_GROUP = "exporter service"
+
+
+def check_exporter(folder: Folder) -> Iterator[Check]:
+    """Whether one serves this folder, where, and what it met."""
+    status = ask_status(folder)
+    if status is not None:
+        yield from _found(status)
+    elif is_claimed(folder):
+        yield warn(
+            _GROUP,
+            "one has this folder, and does not answer",
+            "It may be starting or ending: run this again. If it stays so, end it: fuser exporter.lock, in the folder, names it.",
+        )
+    else:
+        yield ok(_GROUP, "none serves this folder: gc-otel run and gc-otel exporter start one, library mode needs none")
+
+
+def _found(status: Status) -> Iterator[Check]:
+    yield ok(_GROUP, f"{status.address}/metrics, {exporter_text(status)}, follows {status.processes} processes")
+    if status.version != __version__:
+        yield warn(
+            _GROUP,
+            f"it is of version {status.version}, and this is {__version__}",
+            "It is replaced when the programs that it follows have ended.",
+        )
+    for fault in status.faults:
+        yield warn(
+            _GROUP,
+            f"contained {fault.count} times: {fault.text}" if fault.count > 1 else f"contained once: {fault.text}",
+            "No program was disturbed and the rest goes on. A fault of gc_otel's own is worth a bug report.",
+        )
+    if status.skipped_requests:
+        yield warn(
+            _GROUP,
+            f"{count_text(status.skipped_requests)} requests on its socket were none of gc_otel's",
+            "Nothing but gc-otel has to do with exporter.sock: find out who else writes to it.",
+        )

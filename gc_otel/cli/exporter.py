@@ -1,0 +1,96 @@
+"""Serve the metrics of all recorded processes of a flight folder.
+
+The first line says where. `gc-otel run` starts such a service by itself; this one is alone and goes on for ever, as a
+system service or a sidecar does. There is one for each folder. SIGTERM: it waits for the last recorded process; Ctrl-C, or
+a second SIGTERM: it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from gc_otel.cli import say_error
+from gc_otel.cli.output import printable
+from gc_otel.config import PORT_MOST, Config
+from gc_otel.flight.folder import Folder, open_folder
+
+if TYPE_CHECKING:
+    from gc_otel.service.control import Claim
+
+_EXIT_NOT_STARTED: Final = 2
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= PORT_MOST:
+        raise ValueError
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError
+    return seconds
+
+
+# argparse names a type by this when a value does not fit.
+_port.__name__ = f"port (0 to {PORT_MOST})"
+_seconds.__name__ = "number of seconds"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--dir", metavar="DIR", help="flight folder; default: GC_OTEL_DIR, else /dev/shm/gc_otel-UID")
+    parser.add_argument("--host", metavar="HOST", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", metavar="N", type=_port, help="port to listen on; 0 chooses one (9464)")
+    parser.add_argument(
+        "--linger", metavar="N", type=_seconds, help="end N seconds after the last process has gone; default: never"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from gc_otel.service.control import Claim
+
+    config = _config(arguments)
+    folder = open_folder(config)
+    claim = Claim.take(folder)
+    if claim is None:
+        say_error(_who_is_there(folder), "One serves all processes of a folder. Another folder: --dir.")
+        return _EXIT_NOT_STARTED
+    return _serve(claim, config, arguments.linger)
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    folder = None if arguments.dir is None else os.path.abspath(arguments.dir)
+    config = Config.from_env(dir=folder, host=arguments.host, port=arguments.port)
+    for problem in config.problems:
+        print(printable(str(problem)), file=sys.stderr)
+    return config
+
+
+def _who_is_there(folder: Folder) -> str:
+    from gc_otel.service.status import ask_status
+
+    status = ask_status(folder)
+    who = "" if status is None else f", process {status.pid}, at {status.address}"
+    return printable(f"{folder.path} has an exporter already{who}")
+
+
+def _serve(claim: Claim, config: Config, linger_s: float | None) -> int:
+    from gc_otel.service.exporter import serve
+    from gc_otel.service.port import PortRefused, address_of, listen
+
+    try:
+        listening = listen(config.host, config.port)
+    except PortRefused as error:
+        claim.release()
+        say_error(str(error), error.remedy)
+        return _EXIT_NOT_STARTED
+    print(f"{address_of(listening)}/metrics", flush=True)
+    return serve(listening, claim.folder, config, claim=claim, linger_s=linger_s)

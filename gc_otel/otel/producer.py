@@ -1,0 +1,141 @@
+"""From snapshots to the SDK's metric points, with no instrument and no aggregation between.
+
+The flight file has aggregated already: its counters become cumulative sums, and its buckets
+histogram points whose counts are exactly the collections.  What is made here is what
+an OTLP exporter takes as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.export import Metric as SdkMetric
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from gc_otel._version import __version__
+from gc_otel.config import Config
+from gc_otel.flight.snapshot import GenerationStats, Identity, Snapshot
+from gc_otel.otel.catalog import CATALOG, DURATION_BOUNDS_S, GENERATION, Metric
+from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG, ExporterNumbers
+
+S = TypeVar("S")
+
+NoteFault = Callable[[str, BaseException], None]
+
+SERVICE_NAME: Final = "service.name"
+PROCESS_PID: Final = "process.pid"
+
+#: No pid on the exporter's own series: they are of the service, not of a process that it watches.
+EXPORTER_SERVICE: Final = "gc_otel-exporter"
+
+_CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
+_SCOPE: Final = InstrumentationScope("gc_otel", __version__)
+
+
+def resource_of(identity: Identity, *, pid: int | str | None = None) -> Resource:
+    """The resource of a process.  ``pid`` replaces its own number where that is not unique."""
+    attributes: dict[str, int | str] = {
+        SERVICE_NAME: identity.service_name,
+        "service.version": identity.service_version,
+        "service.instance.id": identity.instance_id,
+        PROCESS_PID: identity.pid if pid is None else pid,
+        "process.parent_pid": identity.parent_pid,
+        "process.runtime.name": "cpython",
+        "process.runtime.version": identity.python_version,
+    }
+    return Resource({name: value for name, value in attributes.items() if value != ""})
+
+
+class Producer:
+    """Makes the points of the metrics that ``config`` lets through.
+
+    One metric that fails leaves the others: ``note_fault`` is told.
+    """
+
+    def __init__(self, config: Config, note_fault: NoteFault) -> None:
+        self._metrics = tuple(metric for metric in CATALOG if config.publishes(metric.name))
+        self._own_metrics = tuple(metric for metric in EXPORTER_CATALOG if config.publishes(metric.name))
+        self._note_fault = note_fault
+        self._own_resource = Resource({SERVICE_NAME: EXPORTER_SERVICE, "service.version": __version__})
+        self._own_since_unix_ns = time.time_ns()
+
+    def of_process(self, snapshot: Snapshot, resource: Resource, *, now_unix_ns: int) -> ResourceMetrics:
+        """All metrics of one process."""
+        # What a publisher of library mode left out of the SDK's histogram is in this one.
+        snapshot = replace(snapshot, published=replace(snapshot.published, dropped_self=0, dropped_limit=0))
+        identity = snapshot.identity
+
+        def make(metric: Metric[Snapshot]) -> SdkMetric | None:
+            since_unix_ns = identity.created_unix_ns if metric.since_recording else identity.started_unix_ns
+            if metric.kind == "histogram":
+                return _histogram(metric, snapshot.collector.generations, since_unix_ns, now_unix_ns)
+            return _numbers(metric, snapshot, since_unix_ns, now_unix_ns)
+
+        return self._resource_metrics(resource, self._metrics, make)
+
+    def of_exporter(self, numbers: ExporterNumbers, *, now_unix_ns: int) -> ResourceMetrics:
+        """The exporter's own metrics."""
+        return self._resource_metrics(
+            self._own_resource,
+            self._own_metrics,
+            lambda metric: _numbers(metric, numbers, self._own_since_unix_ns, now_unix_ns),
+        )
+
+    def _resource_metrics(
+        self, resource: Resource, metrics: Iterable[Metric[S]], make: Callable[[Metric[S]], SdkMetric | None]
+    ) -> ResourceMetrics:
+        made: list[SdkMetric] = []
+        for metric in metrics:
+            try:
+                one = make(metric)
+            except Exception as error:  # noqa: BLE001, PERF203 - contained: one metric that fails leaves the others
+                self._note_fault(f"metric {metric.name}", error)
+            else:
+                if one is not None:
+                    made.append(one)
+        return ResourceMetrics(resource, [ScopeMetrics(_SCOPE, made, "")], "")
+
+
+def _numbers(metric: Metric[S], source: S, since_unix_ns: int, now_unix_ns: int) -> SdkMetric | None:
+    points = [
+        NumberDataPoint(attributes, since_unix_ns, now_unix_ns, value) for value, attributes in metric.read(source)
+    ]
+    if not points:
+        return None
+    is_counter = metric.kind == "counter"
+    data = Gauge(points) if metric.kind == "gauge" else Sum(points, _CUMULATIVE, is_monotonic=is_counter)
+    return SdkMetric(metric.name, metric.description, metric.unit, data)
+
+
+def _histogram(
+    metric: Metric[Any], generations: Sequence[GenerationStats], since_unix_ns: int, now_unix_ns: int
+) -> SdkMetric:
+    points = [
+        HistogramDataPoint(
+            attributes={GENERATION: number},
+            start_time_unix_nano=since_unix_ns,
+            time_unix_nano=now_unix_ns,
+            count=sum(stats.buckets),
+            sum=stats.duration_sum_ns / 1e9,
+            bucket_counts=stats.buckets,
+            explicit_bounds=DURATION_BOUNDS_S,
+            min=None,  # type: ignore[arg-type]  # not known; OTLP's encoder leaves out what is None
+            max=stats.duration_max_ns / 1e9 if stats.collections else None,  # type: ignore[arg-type]  # as above
+        )
+        for number, stats in enumerate(generations)
+    ]
+    return SdkMetric(metric.name, metric.description, metric.unit, Histogram(points, _CUMULATIVE))

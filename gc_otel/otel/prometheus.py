@@ -1,0 +1,118 @@
+"""The text of /metrics, by opentelemetry-exporter-prometheus.
+
+HAZARD: the exporter's reader keeps what a scrape collects in one queue for all scrapes.  Two at the
+same time take each other's: one page has every series twice, the other none.  So one lock is held
+from producing to the last line of text.  Who waits for it takes the text that was begun while he waited.
+
+This is the one place that uses a private part of the SDK, ``MetricReader._set_collect_callback``:
+there is no public way to feed a reader with points that are aggregated already.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import InfoMetricFamily
+from prometheus_client.exposition import choose_encoder, generate_latest
+
+from gc_otel.otel.producer import PROCESS_PID, SERVICE_NAME
+
+#: Resource attributes that are labels of every series.
+COPIED: Final = frozenset({PROCESS_PID, SERVICE_NAME})
+
+PLAIN_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_Encoder = Callable[[CollectorRegistry], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A page.  ``number`` counts renderings from 1."""
+
+    number: int
+    content_type: str
+    body: bytes
+
+
+class Page:
+    """Renders what ``produce`` gives; both run under one lock, in the thread that asks.
+
+    ``rendered`` is called under it too, when a page is complete.
+    """
+
+    def __init__(
+        self, produce: Callable[[], Sequence[ResourceMetrics]], rendered: Callable[[], None] = lambda: None
+    ) -> None:
+        self._lock = threading.Lock()
+        self._produce = produce
+        self._rendered = rendered
+        self._begun = 0
+        self._last: dict[str, Rendered] = {}
+        self._targets = _Targets()
+        self._registry = CollectorRegistry(auto_describe=False)
+        # The reader's own target_info would be one line for all processes, and no scope labels: they
+        # would say the same on every series.
+        reader = PrometheusMetricReader(
+            disable_target_info=True,
+            scope_info_enabled=False,
+            resource_attribute_filter=COPIED.__contains__,
+            registry=self._registry,
+        )
+        reader._set_collect_callback(self._collect)  # noqa: SLF001  # see the module's docstring
+        self._registry.register(self._targets)
+
+    def render(self, accept: str = "") -> Rendered:
+        """The page in the format that an Accept header asks for: OpenMetrics, or Prometheus' own text."""
+        encode, content_type = _encoder(accept)
+        # Read before the lock: a rendering with a higher number began after this call did.
+        arrived = self._begun
+        with self._lock:
+            shared = self._last.get(content_type)
+            if shared is not None and shared.number > arrived:
+                return shared
+            self._begun += 1
+            self._last.clear()
+            page = Rendered(self._begun, content_type, encode(self._registry))
+            self._rendered()
+            self._last[content_type] = page
+            return page
+
+    def _collect(self, *_: object, **__: object) -> MetricsData:
+        resource_metrics = self._produce()
+        self._targets.resource_metrics = resource_metrics
+        return MetricsData(resource_metrics)
+
+
+class _Targets:
+    """``target_info`` of every process, of the same moment: the registry asks this collector after the reader's."""
+
+    def __init__(self) -> None:
+        self.resource_metrics: Sequence[ResourceMetrics] = ()
+
+    def collect(self) -> Iterator[InfoMetricFamily]:
+        family = InfoMetricFamily("target", "What is known of a process.")
+        for each in self.resource_metrics:
+            attributes = each.resource.attributes
+            if PROCESS_PID in attributes:
+                family.add_metric([], {_label(name): str(value) for name, value in attributes.items()})
+        self.resource_metrics = ()
+        yield family
+
+
+def _label(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _encoder(accept: str) -> tuple[_Encoder, str]:
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (ValueError, IndexError, TypeError):  # a version that is no version
+        return generate_latest, PLAIN_TEXT
+    encoder: Any = encode
+    return encoder, content_type

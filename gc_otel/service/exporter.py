@@ -1,0 +1,280 @@
+"""The exporter service's process: serve /metrics as long as there is something to watch.
+
+Started by a launcher as a forked image of it, never exec'd, or by ``gc-otel exporter``.
+What is heavy (opentelemetry, psutil, waitress) is imported by :func:`serve`, after the fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from gc_otel._version import __version__
+from gc_otel.config import Config
+from gc_otel.flight.folder import Folder
+from gc_otel.service.control import Claim, Followed
+from gc_otel.service.port import address_of
+from gc_otel.service.status import Status
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from gc_otel.service.absence import Absence
+    from gc_otel.service.following import Following
+    from gc_otel.service.http import Server
+    from gc_otel.service.ledger import Ledger
+    from gc_otel.service.metrics import Metrics
+    from gc_otel.service.reception import Reception
+    from gc_otel.service.recorded import Recorded
+
+#: So often the folder is looked through when nothing else happens; every scrape looks through it too.
+_BEAT_S: Final = 0.5
+#: A main loop that has not turned for so long hangs.
+_ALIVE_S: Final = 30.0
+_EXIT_BROKEN: Final = 1
+
+
+def serve(
+    listening: socket.socket,
+    folder: Folder,
+    config: Config,
+    *,
+    claim: Claim,
+    follow: Sequence[Followed] = (),
+    linger_s: float | None = 2.0,
+) -> int:
+    """Serve until every followed launcher and every recorded process of the folder has gone, and ``linger_s`` more.
+
+    ``linger_s`` None: for ever.  SIGTERM: until the last recorded process has gone; a second one, or SIGINT:
+    no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
+    To be called by the main thread of a process that has nothing else to do.  Returns an exit code.
+    """
+    with _Signals() as signals:
+        exporter = _Exporter(listening, folder, config, claim=claim, linger_s=linger_s, signals=signals)
+        try:
+            for followed in follow:
+                exporter.follow(followed)
+            return exporter.run()
+        finally:
+            exporter.close()
+
+
+class _Signals:
+    """SIGTERM and SIGINT as counts, and as something to wait for; only in a main thread, where they arrive."""
+
+    def __init__(self) -> None:
+        self.terminations = 0
+        self.is_interrupted = False
+        self._before: dict[int, signal._HANDLER] = {}
+
+    def __enter__(self) -> Self:
+        self.fd, self._write_fd = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write_fd, False)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in ((signal.SIGTERM, self._terminate), (signal.SIGINT, self._interrupt)):
+                self._before[number] = signal.signal(number, handler)
+        return self
+
+    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
+        self.terminations += 1
+        self.wake()
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_interrupted = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Make ``fd`` readable; any thread may."""
+        with contextlib.suppress(BlockingIOError):  # full: it is readable already
+            os.write(self._write_fd, b".")
+
+    def drain(self) -> None:
+        """Make it unreadable again."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 4096)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self.fd)
+        os.close(self._write_fd)
+
+
+class _Exporter:
+    """All parts, and the main loop that waits for launchers, processes and signals."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        folder: Folder,
+        config: Config,
+        *,
+        claim: Claim,
+        linger_s: float | None,
+        signals: _Signals,
+    ) -> None:
+        from gc_otel.service.absence import PATIENCE_S, Absence
+        from gc_otel.service.following import Following
+        from gc_otel.service.http import App, Server, is_loopback
+        from gc_otel.service.ledger import Ledger
+        from gc_otel.service.metrics import Metrics
+        from gc_otel.service.reception import Reception
+        from gc_otel.service.sampling import Sampling
+
+        self._folder, self._claim, self._linger_s, self._signals = folder, claim, linger_s, signals
+        self._launchers: dict[int, Followed] = {}
+        self._is_ready = False
+        self._idle_since_s: float | None = None
+        self._beat_s = time.monotonic()
+        self._address = address_of(listening)
+        self._ledger: Ledger = Ledger()
+        self._absence: Absence = Absence(PATIENCE_S)
+        self._following: Following = Following(
+            folder, note_fault=self._ledger.note_fault, found=self._found, ended=self._bury
+        )
+        sampling = Sampling(self._following, config, self._ledger)
+        self._metrics: Metrics = Metrics(self._following, sampling, config, self._ledger)
+        self._reception: Reception = Reception(claim, follow=self._welcome, status=self._status)
+        app = App(
+            self._metrics.render,
+            health=self._health,
+            readiness=self._readiness,
+            note_fault=self._ledger.note_fault,
+            is_loopback=is_loopback(listening),
+        )
+        self._stop_sampling: Callable[[], None] = sampling.start()
+        self._server: Server = Server(app, listening)
+
+    def follow(self, followed: Followed) -> None:
+        """Go on at least until that launcher has gone."""
+        self._launchers[followed.pidfd] = followed
+        if followed.stderr_fd is not None:
+            self._absence.watch(followed)
+
+    def run(self) -> int:
+        """The main loop."""
+        while True:
+            self._contained("main loop", self._turn)
+            if not self._server.alive:
+                return _EXIT_BROKEN
+            if self._is_over():
+                return 0
+
+    def _turn(self) -> None:
+        ready = self._wait()
+        self._beat_s = time.monotonic()
+        with self._ledger.spent("following"):
+            self._signals.drain()
+            for fd in ready & set(self._reception.fds()):
+                self._contained("request", lambda fd=fd: self._reception.handle(fd))  # type: ignore[misc]  # fd of this turn
+            self._reception.expire()
+            for fd in ready & self._launchers.keys():
+                self._let_go(self._launchers[fd])
+            self._following.refresh()
+            self._is_ready = True
+            self._warn_of_the_absent()
+
+    def _wait(self) -> set[int]:
+        poll = select.poll()
+        pidfds = [each.pidfd for each in self._following.living() if each.pidfd >= 0]
+        for fd in (self._signals.fd, *self._reception.fds(), *self._launchers, *pidfds):
+            poll.register(fd, select.POLLIN)
+        timeout_s = _BEAT_S if self._linger_s is None else min(_BEAT_S, max(0.01, self._linger_s))
+        # A process that ended between two lines above shows as a closed descriptor, which is news as well.
+        return {fd for fd, _ in poll.poll(timeout_s * 1e3 if self._is_ready else 0)}
+
+    def _contained(self, where: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - contained and noted: the loop goes on, and does not race with a fault that stays
+            self._ledger.note_fault(where, error)
+            time.sleep(0.1)
+
+    def _is_over(self) -> bool:
+        signals, living = self._signals, self._following.living()
+        if signals.is_interrupted or signals.terminations > 1 or (signals.terminations and not living):
+            return True
+        if living or self._launchers:
+            self._idle_since_s = None
+            return False
+        if self._idle_since_s is None:
+            self._idle_since_s = time.monotonic()
+        return self._linger_s is not None and time.monotonic() - self._idle_since_s >= self._linger_s
+
+    def _found(self, recorded: Recorded) -> None:
+        self._absence.found(recorded)
+        self._signals.wake()  # its pidfd is to be waited for
+
+    def _bury(self, _: Recorded) -> None:
+        """A process has gone.  Its flight file stays for `gc-otel ps --all`; nothing more is kept of it yet."""
+
+    def _let_go(self, followed: Followed) -> None:
+        del self._launchers[followed.pidfd]
+        self._absence.forget(followed)
+        _close(followed)
+
+    def _warn_of_the_absent(self) -> None:
+        from gc_otel.service.absence import explain, warn
+
+        for followed in self._absence.due():
+            if followed.pidfd in self._launchers:
+                warn(followed, explain(followed))
+
+    def _welcome(self, followed: Followed) -> dict[str, object]:
+        self.follow(followed)
+        self._idle_since_s = None
+        return {"address": self._address, "folder": str(self._folder.path), "pid": os.getpid()}
+
+    def _status(self) -> dict[str, object]:
+        return Status(
+            pid=os.getpid(),
+            version=__version__,
+            address=self._address,
+            since_unix_ns=self._ledger.since_unix_ns,
+            is_ending=self._signals.terminations > 0,
+            scrapes=self._metrics.scrapes,
+            processes=len(self._following.living()),
+            launchers=len(self._launchers),
+            skipped_files=len(self._following.unreadable()),
+            skipped_requests=self._reception.skipped,
+            faults=self._ledger.faults,
+        ).as_answer()
+
+    def _health(self) -> str | None:
+        silent_s = time.monotonic() - self._beat_s
+        return None if silent_s < _ALIVE_S else f"the main loop has not turned for {silent_s:.0f} s"
+
+    def _readiness(self) -> str | None:
+        return None if self._is_ready else "the flight folder has not been looked through yet"
+
+    def close(self) -> None:
+        """End all parts.  The port is free before the claim is: who waits for the claim finds it so."""
+        ends = (
+            self._server.stop,
+            self._stop_sampling,
+            self._following.close,
+            self._let_all_go,
+            self._reception.close,
+            self._claim.release,
+        )
+        for end in ends:
+            self._contained("end", end)
+
+    def _let_all_go(self) -> None:
+        for followed in list(self._launchers.values()):
+            self._let_go(followed)
+
+
+def _close(followed: Followed) -> None:
+    os.close(followed.pidfd)
+    if followed.stderr_fd is not None:
+        os.close(followed.stderr_fd)

@@ -1,0 +1,184 @@
+"""The fleet, followed: new flight files are found, the living read, the dead let go.
+
+A process that has ended stays for one more page, with its last numbers, and then its series are gone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gc_otel.errors import FlightFileError
+from gc_otel.flight.folder import SUFFIX, Folder
+from gc_otel.service.fleet import Unreadable
+from gc_otel.service.recorded import Recorded
+
+NoteFault = Callable[[str, BaseException], None]
+_Entry = tuple[str, int]  # name and inode: a file that takes the name of another one is a new one
+
+#: What could not be read is tried again so often: it may have been a passing want of descriptors.
+_AGAIN_NS: Final = 30_000_000_000
+
+#: Where nobody scrapes, the dead are kept so long, and so many of them.
+_ENDED_KEPT_NS: Final = 300_000_000_000
+_ENDED_MOST: Final = 64
+
+
+def _nothing(_: Recorded) -> None:
+    """For nobody who wants to know."""
+
+
+@dataclass(slots=True)
+class _Refused:
+    why: Unreadable
+    again_ns: int
+
+
+class Following:
+    """All recorded processes of a folder.  Any thread may call; a lock is held while the folder is looked through.
+
+    ``found`` is called with every process at first sight, ``ended`` with each that has gone, before
+    anything of it is forgotten.  Both run under the lock.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        note_fault: NoteFault,
+        found: Callable[[Recorded], None] = _nothing,
+        ended: Callable[[Recorded], None] = _nothing,
+    ) -> None:
+        self._folder = folder
+        self._note_fault = note_fault
+        self._found = found
+        self._ended = ended
+        self._since_unix_ns = time.time_ns()
+        self._lock = threading.RLock()
+        self._by_key: dict[tuple[int, int | None], Recorded] = {}
+        self._seen: set[_Entry] = set()
+        self._refused: dict[_Entry, _Refused] = {}
+
+    def refresh(self) -> None:
+        """Find the new ones and notice who has gone."""
+        with self._lock:
+            entries = dict(self._entries())
+            self._seen &= entries.keys()
+            for gone in self._refused.keys() - entries.keys():
+                del self._refused[gone]
+            for entry, path in entries.items():
+                if entry not in self._seen:
+                    self._look_at(entry, path)
+            for recorded in [each for each in self._by_key.values() if not each.is_ended]:
+                if not recorded.is_alive():
+                    self._end(recorded)
+            self._forget_the_unscraped()
+
+    def _entries(self) -> Iterator[tuple[_Entry, Path]]:
+        try:
+            with os.scandir(self._folder.path) as entries:
+                found = [((each.name, each.inode()), Path(each.path)) for each in entries if each.name.endswith(SUFFIX)]
+        except OSError as error:
+            self._note_fault("flight folder", error)
+            return iter(())
+        return iter(found)
+
+    def _look_at(self, entry: _Entry, path: Path) -> None:
+        refused = self._refused.get(entry)
+        if refused is not None and time.monotonic_ns() < refused.again_ns:
+            return
+        try:
+            recorded = Recorded(path)
+        except (FlightFileError, OSError) as error:
+            if os.path.lexists(path):  # else it ended just now, and took its file with it
+                self._refused[entry] = _Refused(_why(path, error), time.monotonic_ns() + _AGAIN_NS)
+            return
+        self._refused.pop(entry, None)
+        self._seen.add(entry)
+        self._adopt(recorded)
+
+    def _adopt(self, recorded: Recorded) -> None:
+        """Follow it, unless it was dead before this began, or is an older file of the same process."""
+        alive = recorded.is_alive()
+        before = self._by_key.get(recorded.key)
+        is_old = not alive and recorded.identity.created_unix_ns < self._since_unix_ns
+        is_older = before is not None and before.identity.created_unix_ns > recorded.identity.created_unix_ns
+        if is_old or is_older:
+            recorded.end()
+            return
+        if before is not None:  # its program was replaced by exec, or its pid was used again
+            self._end(before)
+        recorded.label = self._label(recorded)
+        self._by_key[recorded.key] = recorded
+        self._tell(self._found, recorded)
+
+    def _label(self, recorded: Recorded) -> int | str:
+        """The pid; with its namespace where a process of another one has that pid, and perhaps that service."""
+        pid, namespace = recorded.key
+        taken = any(each.label == pid for each in self._by_key.values() if each.key != recorded.key)
+        return f"{pid}@{namespace}" if taken else pid
+
+    def _end(self, recorded: Recorded) -> None:
+        if not recorded.is_ended:
+            recorded.end()
+            self._tell(self._ended, recorded)
+
+    def _tell(self, whom: Callable[[Recorded], None], recorded: Recorded) -> None:
+        try:
+            whom(recorded)
+        except Exception as error:  # noqa: BLE001 - contained: following goes on whatever a listener meets
+            self._note_fault("following", error)
+
+    def distrust(self, recorded: Recorded, error: Exception) -> None:
+        """Its file cannot be believed any more: it is passed over as one that never could."""
+        with self._lock:
+            recorded.end()
+            self.forget([recorded])
+            for entry in [each for each in self._seen if each[0] == recorded.path.name]:
+                self._seen.discard(entry)
+                self._refused[entry] = _Refused(_why(recorded.path, error), time.monotonic_ns() + _AGAIN_NS)
+
+    def shown(self) -> tuple[Recorded, ...]:
+        """The living, and those that have ended and were on no page since; the earliest started first."""
+        with self._lock:
+            return tuple(sorted(self._by_key.values(), key=lambda each: (each.identity.started_unix_ns, each.key[0])))
+
+    def living(self) -> tuple[Recorded, ...]:
+        """Those that live."""
+        return tuple(each for each in self.shown() if not each.is_ended)
+
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """The files that are passed over."""
+        with self._lock:
+            return tuple(each.why for each in self._refused.values())
+
+    def forget(self, recorded: Sequence[Recorded]) -> None:
+        """They were on a page with their last numbers."""
+        with self._lock:
+            for each in recorded:
+                if each.is_ended and self._by_key.get(each.key) is each:
+                    del self._by_key[each.key]
+
+    def _forget_the_unscraped(self) -> None:
+        ended = sorted(
+            (each for each in self._by_key.values() if each.is_ended), key=lambda each: -each.ended_monotonic_ns
+        )
+        until_ns = time.monotonic_ns() - _ENDED_KEPT_NS
+        self.forget([each for at, each in enumerate(ended) if at >= _ENDED_MOST or each.ended_monotonic_ns < until_ns])
+
+    def close(self) -> None:
+        """Let go of all files and pidfds."""
+        with self._lock:
+            for recorded in self._by_key.values():
+                recorded.end()
+            self._by_key.clear()
+
+
+def _why(path: Path, error: Exception) -> Unreadable:
+    reason = str(error).removeprefix(f"{path.name} ")
+    return Unreadable(path, reason, getattr(error, "remedy", FlightFileError.remedy))

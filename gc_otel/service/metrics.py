@@ -1,0 +1,86 @@
+"""What is on /metrics: every process that is followed, and the exporter itself."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from gc_otel.config import Config
+from gc_otel.errors import FlightFileError
+from gc_otel.otel.exporter_catalog import ExporterNumbers
+from gc_otel.otel.producer import Producer, resource_of
+from gc_otel.otel.prometheus import Page, Rendered
+from gc_otel.sample.process import ProcessSampler
+from gc_otel.service.following import Following
+from gc_otel.service.ledger import Ledger
+from gc_otel.service.recorded import Recorded
+from gc_otel.service.sampling import Sampling
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import ResourceMetrics
+    from opentelemetry.sdk.resources import Resource
+
+
+class Metrics:
+    """Renders the page of all processes."""
+
+    def __init__(self, following: Following, sampling: Sampling, config: Config, ledger: Ledger) -> None:
+        self._following = following
+        self._sampling = sampling
+        self._ledger = ledger
+        self._producer = Producer(config, ledger.note_fault)
+        self._page = Page(self._produce, self._rendered)
+        self._resources: WeakKeyDictionary[Recorded, Resource] = WeakKeyDictionary()
+        self._own_sampler = ProcessSampler(on_disabled=lambda source, error: ledger.note_fault(f"own {source}", error))
+        self._shown: tuple[Recorded, ...] = ()
+        self._began_ns = 0
+        self.scrapes = 0
+        self._scrape_ns: int | None = None
+
+    def render(self, accept: str) -> Rendered:
+        """The page in the format of an Accept header."""
+        with self._ledger.spent("scrape"):
+            return self._page.render(accept)
+
+    def _produce(self) -> list[ResourceMetrics]:
+        # Under the page's lock, as is _rendered.
+        self._began_ns = time.monotonic_ns()
+        self._following.refresh()
+        # Who ends from here on is shown with the numbers of now, and once more on the next page.
+        shown = [(recorded, recorded.is_ended) for recorded in self._following.shown()]
+        self._shown = tuple(recorded for recorded, is_ended in shown if is_ended)
+        made = [one for recorded, _ in shown if (one := self._of_process(recorded)) is not None]
+        return [*made, self._producer.of_exporter(self._numbers(), now_unix_ns=time.time_ns())]
+
+    def _of_process(self, recorded: Recorded) -> ResourceMetrics | None:
+        try:
+            self._sampling.sample_new(recorded)
+            return self._producer.of_process(recorded.snapshot(), self._resource(recorded), now_unix_ns=time.time_ns())
+        except (FlightFileError, OSError) as error:
+            self._following.distrust(recorded, error)
+        except Exception as error:  # noqa: BLE001 - contained and noted: the others are shown all the same
+            self._ledger.note_fault(f"process {recorded.identity.pid}", error)
+        return None
+
+    def _resource(self, recorded: Recorded) -> Resource:
+        resource = self._resources.get(recorded)
+        if resource is None:
+            resource = self._resources[recorded] = resource_of(recorded.identity, pid=recorded.label)
+        return resource
+
+    def _rendered(self) -> None:
+        self.scrapes += 1
+        self._scrape_ns = time.monotonic_ns() - self._began_ns
+        self._following.forget(self._shown)
+
+    def _numbers(self) -> ExporterNumbers:
+        return ExporterNumbers(
+            processes=len(self._following.living()),
+            files_skipped=len(self._following.unreadable()),
+            scrapes=self.scrapes,
+            scrape_ns=self._scrape_ns,
+            faults=self._ledger.faults_in_all,
+            cpu_ns=self._ledger.cpu_ns,
+            rss_bytes=self._own_sampler.sample().rss_bytes,
+        )

@@ -1,0 +1,148 @@
+"""One recorded process, followed by its flight file from the first sight to the last."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from gc_otel.errors import NotConsistent
+from gc_otel.flight import layout, reader
+from gc_otel.flight.file import FlightFile
+from gc_otel.flight.snapshot import Collector, Identity, Memory, Snapshot
+from gc_otel.service.fleet import own_pid_namespace
+from gc_otel.service.history import History
+
+T = TypeVar("T")
+
+
+class Recorded:
+    """A process that is, or was, recorded.
+
+    The file stays open, so that it can be read after a clean exit has removed its name.  It is
+    read, and closed, under a lock: another thread's read of a number of a descriptor that was just closed could
+    be of another file.
+
+    ``label`` is its pid as a label, unique among the processes shown.  ``memory`` is what was sampled from outside.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """FlightFileError when the file cannot be believed."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._file: FlightFile | None = FlightFile(path)
+        try:
+            self.identity: Identity = reader.read_identity(self._file)
+            self.last: Snapshot = self._read(self._file, None)
+            self.pidfd = self._open_pidfd()
+        except BaseException:
+            self._file.close()
+            raise
+        self.label: int | str = self.identity.pid
+        self.memory: Memory | None = None
+        self.history = History()
+        self.is_ended = False
+        self.ended_monotonic_ns = 0
+
+    @property
+    def key(self) -> tuple[int, int | None]:
+        """What no two processes have at the same time: the pid, and its namespace."""
+        return self.identity.pid, self.identity.pid_namespace
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its pid is of another pid namespace, and so means nothing, or somebody else, here."""
+        theirs, ours = self.identity.pid_namespace, own_pid_namespace()
+        return theirs is not None and ours is not None and theirs != ours
+
+    def is_alive(self) -> bool:
+        """Whether the process still has the file mapped, and has not ended."""
+        with self._lock:
+            return self._file is not None and self._file.is_alive() and not _has_ended(self.pidfd)
+
+    def _open_pidfd(self) -> int:
+        """A pidfd, or -1: of another namespace, not to be had, or the process has just gone.
+
+        The lock is asked for afterwards.  While the process holds it, its pid cannot have been given to another one.
+        """
+        if self.elsewhere or self._file is None or not hasattr(os, "pidfd_open"):
+            return -1
+        try:
+            pidfd = os.pidfd_open(self.identity.pid)
+        except OSError:
+            return -1
+        if self._file.is_alive():
+            return pidfd
+        os.close(pidfd)
+        return -1
+
+    def snapshot(self) -> Snapshot:
+        """Its numbers now, or its last ones; memory as sampled from outside, where it is.
+
+        FlightFileError when the file cannot be believed any more.
+        """
+        with self._lock:
+            if self._file is not None:
+                self.last = self._read(self._file, self.last)
+            last = self.last
+        return last if self.memory is None else replace(last, memory=self.memory)
+
+    def _read(self, file: FlightFile, before: Snapshot | None) -> Snapshot:
+        # What its writer, stopped or dead in the middle of it, does not let us copy is as it was before:
+        # a series that goes away and comes back is worse than one that stands for a moment.
+        collector = _lean_collector(file)
+        if collector.torn and before is not None:
+            collector = before.collector
+        return Snapshot(
+            identity=self.identity,
+            collector=collector,
+            interpreter=_steady(lambda: reader.read_interpreter(file), before.interpreter if before else None),
+            memory=_steady(lambda: reader.read_memory(file), before.memory if before else None),
+            faults=(),
+            published=reader.read_published(file),
+        )
+
+    def end(self) -> None:
+        """It has gone: take its last numbers, and let go of file and pidfd."""
+        with self._lock:
+            if self._file is not None:
+                with contextlib.suppress(Exception):  # truncated meanwhile, perhaps: then the last numbers are the last
+                    self.last = self._read(self._file, self.last)
+                    self.identity = reader.read_identity(self._file)
+                self._file.close()
+                self._file = None
+            self.identity = replace(self.identity, exited_unix_ns=self.identity.exited_unix_ns or time.time_ns())
+            self.last = replace(self.last, identity=self.identity)
+            if self.pidfd >= 0:
+                os.close(self.pidfd)
+                self.pidfd = -1
+            if not self.is_ended:
+                self.is_ended = True
+                self.ended_monotonic_ns = time.monotonic_ns()
+
+
+def _has_ended(pidfd: int) -> bool:
+    """What a pidfd says; False without one.  A lock can outlive its process: in a child that shares its memory (vfork)."""
+    if pidfd < 0:
+        return False
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _lean_collector(file: FlightFile) -> Collector:
+    """Without the single events, which take longer to read than all the rest."""
+    return reader.read_collector(file, latest_since=layout.ABSENT, longest=False)
+
+
+def _steady(read: Callable[[], T], before: T) -> T:
+    try:
+        return read()
+    except NotConsistent:
+        return before

@@ -1,0 +1,203 @@
+"""/metrics of many processes through opentelemetry-exporter-prometheus: whole, single, and alone with the reader."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.metrics.export import (
+    Gauge,
+    Metric,
+    MetricReader,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from gc_otel.otel.prometheus import PLAIN_TEXT, Page
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def of(pid, *, name="made.value", value=1.0, service="shop"):
+    point = NumberDataPoint({"some.attribute": "a"}, 0, 1, value)
+    metric = Metric(name, "What was made.", "1", Gauge([point]))
+    resource = Resource({"process.pid": pid, "service.name": service, "service.instance.id": f"i{pid}"})
+    return ResourceMetrics(resource, [ScopeMetrics(InstrumentationScope("gc_otel", "1"), [metric], "")], "")
+
+
+def series(body):
+    return [line.rpartition(" ")[0] for line in body.decode().splitlines() if not line.startswith("#")]
+
+
+class NoLock(contextlib.nullcontext):
+    """What the page would be without its lock."""
+
+
+def two_scrapes_at_once(page):
+    """Both scrapers have collected before either has taken from the reader's queue, if nothing keeps them apart."""
+    (collector,) = (each for each in page._registry._collector_to_names if hasattr(each, "add_metrics_data"))
+    both, add = threading.Barrier(2), collector.add_metrics_data
+
+    def slow(data):
+        add(data)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+
+    collector.add_metrics_data = slow
+    bodies = []
+    scrapers = [threading.Thread(target=lambda: bodies.append(page.render().body)) for _ in range(2)]
+    for each in scrapers:
+        each.start()
+    for each in scrapers:
+        each.join()
+    return sorted(map(series, bodies), key=len)
+
+
+def test_scrapes_that_meet_take_each_others_series_without_the_lock():
+    """What the lock is for: one page with everything twice, the other with nothing."""
+    page = Page(lambda: [of(1), of(2)])
+    page._lock = NoLock()
+    first, second = two_scrapes_at_once(page)
+    assert len(set(second)) < len(second) or "made_value" not in "".join(first)
+
+
+def test_scrapes_that_meet_are_whole_with_the_lock():
+    """The same interleaving, forced: every series once, on both pages."""
+    first, second = two_scrapes_at_once(Page(lambda: [of(1), of(2)]))
+    assert first == second
+    assert len(set(first)) == len(first) == 4
+
+
+def test_those_who_wait_share_what_was_begun_while_they_waited():
+    """Five scrapers during one rendering: one more rendering for all of them, never the one that was old already."""
+    begun, go_on, produced = threading.Event(), threading.Event(), []
+
+    def produce():
+        produced.append(None)
+        if len(produced) == 1:
+            begun.set()
+            assert go_on.wait(30)
+        return [of(1, value=float(len(produced)))]
+
+    page = Page(produce)
+    pages, waiting = [], threading.Semaphore(0)
+    entered = page._lock
+
+    class Watched:
+        def __enter__(self):
+            waiting.release()
+            return entered.__enter__()
+
+        def __exit__(self, *error):
+            return entered.__exit__(*error)
+
+    first = threading.Thread(target=lambda: pages.append(page.render()))
+    first.start()
+    assert begun.wait(30)
+    page._lock = Watched()
+    others = [threading.Thread(target=lambda: pages.append(page.render())) for _ in range(5)]
+    for each in others:
+        each.start()
+    for _ in others:
+        assert waiting.acquire(timeout=30)
+    go_on.set()
+    for each in (first, *others):
+        each.join(30)
+    assert sorted(each.number for each in pages) == [1, 2, 2, 2, 2, 2]
+    assert len(produced) == 2
+    assert page.render().number == 3
+
+
+def test_pid_and_service_are_on_every_series_and_nothing_else_is():
+    """Of the resource exactly these two; no scope; what else is known is in target_info, a line for each process."""
+    body = Page(lambda: [of(1), of(2, service='sh"op\\')]).render().body
+    assert series(body) == [
+        'made_value{process_pid="1",service_name="shop",some_attribute="a"}',
+        'made_value{process_pid="2",service_name="sh\\"op\\\\",some_attribute="a"}',
+        'target_info{process_pid="1",service_instance_id="i1",service_name="shop"}',
+        'target_info{process_pid="2",service_instance_id="i2",service_name="sh\\"op\\\\"}',
+    ]
+
+
+def test_what_has_no_pid_has_no_target_info():
+    """The exporter's own series."""
+    own = of(1)
+    own = ResourceMetrics(Resource({"service.name": "exporter"}), own.scope_metrics, "")
+    assert series(Page(lambda: [own]).render().body) == ['made_value{service_name="exporter",some_attribute="a"}']
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        ("", PLAIN_TEXT, parse_text),
+        ("*/*", PLAIN_TEXT, parse_text),
+        (OPENMETRICS, OPENMETRICS, parse_openmetrics),
+        ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text;version=1.0.0;q=0.8", "text/plain", parse_text),
+        ("application/openmetrics-text;version=nonsense", PLAIN_TEXT, parse_text),
+    ],
+)
+def test_the_format_is_the_one_that_is_asked_for(accept, content_type, parse):
+    """As prometheus_client negotiates; what it cannot read gives plain text."""
+    page = Page(lambda: [of(1)]).render(accept)
+    if accept.startswith("text/plain;version=0.0.4"):  # the order is the client library's, and its releases differ
+        parse = parse_openmetrics if page.content_type.startswith("application") else parse_text
+    else:
+        assert page.content_type.startswith(content_type)
+    assert {family.name for family in parse(page.body.decode())} >= {"made_value"}
+
+
+@given(st.text(alphabet=st.characters(codec="latin-1"), max_size=80))
+def test_no_accept_header_breaks_it(accept):
+    """Whatever a client sends, it gets a page."""
+    assert b"made_value" in Page(lambda: [of(1)]).render(accept).body
+
+
+def test_a_page_is_complete_when_it_is_said_to_be():
+    """Told after the last line; not at all when it failed, and the next one is whole."""
+    told, fail = [], [True]
+
+    def produce():
+        if fail.pop():
+            fail.append(False)
+            raise ZeroDivisionError
+        fail.append(False)
+        return [of(1)]
+
+    page = Page(produce, lambda: told.append(None))
+    with pytest.raises(ZeroDivisionError):
+        page.render()
+    assert told == []
+    assert len(series(page.render().body)) == 2
+    assert told == [None]
+
+
+def test_the_private_hook_of_the_sdk_is_as_it_was():
+    """Read this when it fails: the SDK changed how a reader gets its metrics, and otel/prometheus.py must follow.
+
+    It sets MetricReader._set_collect_callback; collect() calls that with the reader, and gives what comes back
+    to _receive_metrics.
+    """
+    assert list(inspect.signature(MetricReader._set_collect_callback).parameters) == ["self", "func"]
+    received = []
+
+    class Reader(MetricReader):
+        def _receive_metrics(self, metrics_data, timeout_millis=10_000, **kwargs):
+            received.append(metrics_data)
+
+        def shutdown(self, timeout_millis=30_000, **kwargs):
+            pass
+
+    reader, asked, data = Reader(), [], object()
+    reader._set_collect_callback(lambda *args, **kwargs: asked.append((args, kwargs)) or data)
+    reader.collect()
+    assert received == [data]
+    assert asked == [((reader,), {"timeout_millis": 10_000})]
