@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from gc_otel.sample.cgroup import MemoryLimit
-    from gc_otel.sample.process import ProcessSampler
 
     T = TypeVar("T")
 
