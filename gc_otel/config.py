@@ -33,13 +33,14 @@ class _Unusable(ValueError):
 
 
 class Setting(Record):
-    """One row of the settings table."""
+    """One row of the settings table.  ``declarative``: an OTEL_CONFIG_FILE may say it."""
 
     name: str
     parse: Callable[[str], Any]
     default: Any
     allowed: str
     help: str
+    declarative: bool = True
 
     @property
     def variable(self) -> str:
@@ -114,13 +115,14 @@ def _patterns(text: str) -> tuple[str, ...]:
 
 
 SETTINGS: Final = (
-    Setting("enabled", _flag, True, "true or false", "Record at all."),
+    Setting("enabled", _flag, True, "true or false", "Record at all.", declarative=False),
     Setting(
         "autoload",
         _flag,
         False,
         "true or false",
         "Record every Python program of this environment from its start, for an exporter service; `gc-otel run` sets it.",
+        declarative=False,
     ),
     Setting(
         "dir",
@@ -170,6 +172,7 @@ SETTINGS: Final = (
         "127.0.0.1",
         "an address or a host's name",
         "Where the exporter service listens. Anybody who reaches it reads the metrics.",
+        declarative=False,
     ),
     Setting(
         "port",
@@ -177,6 +180,7 @@ SETTINGS: Final = (
         9464,
         "a port, 0 to 65535",
         "Port of the exporter service; 0 picks a free one. The program's own exporters have their own settings.",
+        declarative=False,
     ),
     Setting(
         "linger",
@@ -184,6 +188,7 @@ SETTINGS: Final = (
         2.0,
         "seconds, 0 to 86400",
         "How long the exporter service of gc-otel run goes on after the last process has gone.",
+        declarative=False,
     ),
 )
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import gc_otel
 from gc_otel.record import Record, replace
+
+_IMPORTABLE = str(Path(gc_otel.__file__).parents[1])
 
 
 class Point(Record):
@@ -54,11 +58,11 @@ import sys
 before = set(sys.modules)
 from gc_otel.config import Config
 from gc_otel.probe import probe
-stop = probe.start(Config.from_env(recorder={kind!r}), samples_memory=False)
+stop = probe.start(Config.from_env(recorder={kind!r}), run_mode=True)
 print(*set(sys.modules) - before)
 stop()
 """
-    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"]
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {[_IMPORTABLE, *sys.path]!r}\n{code}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     brought = set(done.stdout.split())

@@ -20,7 +20,7 @@ from gc_otel.flight import file as files
 from gc_otel.flight import layout
 from gc_otel.flight.folder import Folder, open_folder
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.probe.identity import header_fields
 
 #: Process CPU time is told in ticks of 10 ms: so much of it makes a sample.

@@ -34,9 +34,9 @@ def identity(flight_dir):
 
 
 def test_declarative_options_are_the_settings():
-    """What a configuration file may say is every setting but `enabled`, all of them optional."""
+    """What a configuration file may say is every setting that concerns library mode, all of them optional."""
     options = {field.name for field in dataclasses.fields(Options)}
-    assert options == {setting.name for setting in SETTINGS} - {"enabled"}
+    assert options == {setting.name for setting in SETTINGS if setting.declarative}
     assert dataclasses.asdict(Options()) == dict.fromkeys(options)
     assert GcInstrumentor.configuration is Options
 

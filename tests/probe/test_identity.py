@@ -87,7 +87,7 @@ def test_without_a_pid_namespace(monkeypatch):
     ("argv", "program"),
     [
         (["/srv/app/serve.py", "--password=secret"], "serve.py"),
-        (["-m"], "python -m"),
+        (["-m", "--password=secret"], "python -m pkg.app"),
         (["-c"], "-c"),
         ([""], os.path.basename(sys.executable)),
     ],
@@ -95,6 +95,7 @@ def test_without_a_pid_namespace(monkeypatch):
 def test_the_program_is_a_name_without_arguments(monkeypatch, argv, program):
     """Arguments may be secrets and never reach the file."""
     monkeypatch.setattr(identity.sys, "argv", argv)
+    monkeypatch.setattr(identity.sys, "orig_argv", ["python3", "-Im", "pkg.app", *argv[1:]])
     assert identity._program() == program
 
 

@@ -251,20 +251,22 @@ def test_a_sampler_that_cannot_be_made_is_done_without(start_probe, monkeypatch)
     assert reader.read_memory(source) is None
 
 
-def test_memory_is_not_sampled_where_that_is_not_wanted(flight_dir, kind, monkeypatch):
-    """Then neither psutil nor a cgroup is asked, and everything else goes on."""
+def test_in_run_mode_neither_psutil_nor_a_cgroup_is_asked(flight_dir, kind, monkeypatch):
+    """The exporter does so from outside; what /proc tells by two small files is in the file all the same."""
 
     def refuse(*_, **__):
         raise AssertionError("not wanted")
 
     monkeypatch.setattr(process, "ProcessSampler", refuse)
     monkeypatch.setattr(cgroup, "LimitReader", refuse)
-    stop = probe.start(Config.from_env(recorder=kind), samples_memory=False)
+    stop = probe.start(Config.from_env(recorder=kind), run_mode=True)
     try:
         source = probe.current().source
         assert wait_until(lambda: reader.read_interpreter(source))
         assert reader.read_faults(source) == ()
-        assert reader.read_memory(source) is None
+        memory = reader.read_memory(source)
+        assert memory.rss_bytes > 0
+        assert (memory.uss_bytes, memory.limit_bytes) == (None, None)
     finally:
         stop()
 

@@ -22,7 +22,7 @@ from gc_otel.flight import file as files
 from gc_otel.flight import layout
 from gc_otel.flight.folder import Folder, open_folder
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.flight.recorder import PythonRecorder
+from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.probe.identity import header_fields
 from gc_otel.service.control import Claim, Followed
 from gc_otel.service.exporter import serve
@@ -46,7 +46,8 @@ class Made:
 
     def __init__(self, folder: Folder, pid: int, header: dict[str, int | str]) -> None:
         self.pid = pid
-        self.path, self.mapping = files.create(folder, {**header, "pid": pid}, PythonMapping)
+        location, self.mapping = files.create(folder, {**header, "pid": pid}, PythonMapping)
+        self.path = Path(location)
         self.recorder = PythonRecorder(self.mapping)
         self.cells = self.mapping.view().cast("Q")
 
