@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import pytest
 
 from gc_otel.config import Config
 from gc_otel.flight import layout
 from gc_otel.flight.snapshot import HistoryPoint
+from gc_otel.record import replace
 from gc_otel.sample.cgroup import CGROUP_V2, MACHINE, MemoryLimit
 from gc_otel.sample.process import ProcessGone
 from gc_otel.service import sampling as samplings
