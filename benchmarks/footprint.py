@@ -27,7 +27,8 @@ MOST_SECONDS: Final = 0.010
 _PAIRS: Final[tuple[tuple[str, str, str], ...]] = (
     ("recorder", "nothing", "callback and memory only, over python"),
     ("psutil", "nothing", "import psutil, over python"),
-    ("probe", "nothing", "the recorder alone (file, callback, monitor, psutil), over python"),
+    ("probe", "nothing", "the recorder alone (file, callback, monitor), over python"),
+    ("sampled_probe", "nothing", "with samplers and psutil, over python"),
     ("stdlib_probe", "stdlib", "the same, over python with dataclasses, pathlib, re, urllib and uuid imported"),
     ("library", "sdk", "library mode, over the bare OTel SDK"),
 )

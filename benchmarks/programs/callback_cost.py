@@ -78,7 +78,7 @@ def variants() -> tuple[dict[str, Callback | None], dict[str, str]]:
     if extension is None:
         missing["native"] = reason
     else:
-        found["native"] = extension.Recorder(extension.Mapping(-1)).record_phase
+        found["native"] = extension.Recorder(extension.Mapping(-1))
     found["twin"] = PythonRecorder(PythonMapping(-1)).record_phase
     for name, make in (("ddtrace", ddtrace_callback), ("otel_record", record_callback)):
         try:

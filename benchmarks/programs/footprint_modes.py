@@ -30,7 +30,15 @@ def psutil() -> None:
 
 
 def probe() -> None:
-    """All that records: file, recorder, monitor thread, samplers."""
+    """All that records: file, recorder, monitor thread.  Memory is sampled from outside."""
+    from gc_otel.config import Config
+    from gc_otel.probe import probe as recording
+
+    recording.start(Config.from_env(), samples_memory=False)
+
+
+def sampled_probe() -> None:
+    """The same, with samplers in the process itself."""
     from gc_otel.config import Config
     from gc_otel.probe import probe as recording
 
@@ -48,9 +56,9 @@ def stdlib() -> None:
 
 
 def stdlib_probe() -> None:
-    """The same, with all that records."""
+    """The same, with all that records and samples."""
     stdlib()
-    probe()
+    sampled_probe()
 
 
 def sdk() -> None:
@@ -70,7 +78,8 @@ def library() -> None:
     GcInstrumentor().instrument()
 
 
-MODES = {each.__name__: each for each in (nothing, recorder, psutil, probe, stdlib, stdlib_probe, sdk, library)}
+_ALL = (nothing, recorder, psutil, probe, sampled_probe, stdlib, stdlib_probe, sdk, library)
+MODES = {each.__name__: each for each in _ALL}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]]()

@@ -1,44 +1,20 @@
-/* The monitor's thread.
+/* The type Ticker: the monitor's thread, and how it gets over a fork.
  *
- * A pthread of our own rather than Python's: it must be made with every signal
- * blocked (an unblocked one would take the SIGTERM that the program waits for in
- * sigwait(), and the process dies), it must be joined before a fork and started again
- * after it from code that runs no bytecode (a KeyboardInterrupt that arrives
- * while a Python at-fork hook runs is swallowed), and it must be a real thread
- * under gevent.
+ * The thread must be joined before a fork and started again after it from code that runs no
+ * bytecode: a KeyboardInterrupt that arrives while a Python at-fork hook runs is swallowed.
  *
- * Locks: a round's `mutex` guards its `stopping` and is never held while Python
- * runs or the GIL is taken.  Everything else here changes under the GIL only.  Several
- * threads may fork at the same time, each between its own two hooks: the first ends the
- * thread, the others wait for that, the last one starts it again.
+ * Everything here changes under the GIL only.  Several threads may fork at the same time, each between its
+ * own two hooks: the first ends the thread, the others wait for that, the last one starts it again.
  */
-#include "native.h"
+#include "round.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
 
-struct gco_ticker;
-
-/* One thread's life.  Never reused: a stop meant for one thread cannot miss it for the next. */
 typedef struct {
-    struct gco_ticker *ticker; /* a reference of its own */
-    uint64_t interval_ns;
-    pthread_t thread;
-    pid_t owner_pid; /* whose thread it is: a child forked without hooks has only the words of it */
-    long thread_id;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool stopping;  /* under mutex */
-    bool abandoned; /* stopped by its own tick: nobody joins it; only the thread itself uses this */
-} gco_round;
-
-typedef struct gco_ticker {
     PyObject_HEAD
     PyObject *tick;     /* called with no arguments by the thread */
     PyObject *on_child; /* called in a forked child's main thread, outside of the hook */
@@ -52,8 +28,9 @@ typedef struct gco_ticker {
 
 /* Runs one tick with the GIL held; a fault is counted and never printed. */
 static void
-run_tick(gco_ticker *self)
+run_tick(PyObject *owner)
 {
+    gco_ticker *self = (gco_ticker *)owner;
     PyGILState_STATE gil = PyGILState_Ensure();
     PyObject *result = PyObject_CallNoArgs(self->tick);
     if (result == NULL) {
@@ -64,135 +41,10 @@ run_tick(gco_ticker *self)
     PyGILState_Release(gil);
 }
 
-/* Waits one interval; true when asked to stop. */
-static bool
-wait_for_stop(gco_round *round)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t due_ns = (uint64_t)until.tv_nsec + round->interval_ns;
-    until.tv_sec += (time_t)(due_ns / GCO_NS_PER_S);
-    until.tv_nsec = (long)(due_ns % GCO_NS_PER_S);
-    pthread_mutex_lock(&round->mutex);
-    int status = 0;
-    while (!round->stopping && status != ETIMEDOUT) {
-        status = pthread_cond_timedwait(&round->wake, &round->mutex, &until);
-    }
-    bool stopping = round->stopping;
-    pthread_mutex_unlock(&round->mutex);
-    return stopping;
-}
-
-static void
-free_round(gco_round *round)
-{
-    pthread_cond_destroy(&round->wake);
-    pthread_mutex_destroy(&round->mutex);
-    PyMem_RawFree(round);
-}
-
-static void *
-ticker_main(void *argument)
-{
-    gco_round *round = argument;
-#ifdef __linux__
-    __atomic_store_n(&round->thread_id, syscall(SYS_gettid), __ATOMIC_RELEASE);
-#endif
-    bool stopping = false;
-    while (!stopping) {
-        run_tick(round->ticker);
-        stopping = wait_for_stop(round);
-    }
-    if (round->abandoned) {
-        PyGILState_STATE gil = PyGILState_Ensure();
-        gco_ticker *self = round->ticker;
-        free_round(round);
-        Py_DECREF(self);
-        PyGILState_Release(gil);
-    }
-    return NULL;
-}
-
-static gco_round *
-make_round(gco_ticker *self)
-{
-    gco_round *round = PyMem_RawCalloc(1, sizeof(gco_round));
-    pthread_condattr_t monotonic;
-    if (round == NULL) {
-        return NULL;
-    }
-    if (pthread_condattr_init(&monotonic) != 0) {
-        PyMem_RawFree(round);
-        return NULL;
-    }
-#ifndef __APPLE__
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-#endif
-    int status = pthread_mutex_init(&round->mutex, NULL) | pthread_cond_init(&round->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (status != 0) {
-        PyMem_RawFree(round);
-        return NULL;
-    }
-    round->interval_ns = self->interval_ns;
-    round->owner_pid = getpid();
-    round->ticker = self;
-    return round;
-}
-
-/* Returns an errno.  Signals are blocked around the creation, so that the thread
- * is born with all of them blocked; what arrives meanwhile stays pending for
- * the process and is delivered when the mask comes back. */
 static int
 start_thread(gco_ticker *self)
 {
-    gco_round *round = make_round(self);
-    if (round == NULL) {
-        return ENOMEM;
-    }
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int status = pthread_create(&round->thread, NULL, ticker_main, round);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (status != 0) {
-        PyMem_RawFree(round);
-        return status;
-    }
-    Py_INCREF(self);
-    self->round = round;
-    return 0;
-}
-
-/* pthread_join returns when the thread has left user space; the kernel counts it a
- * little longer, and CPython 3.12+ warns at a fork by that count. */
-static void
-wait_until_gone(long thread_id)
-{
-#ifdef __linux__
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/task/%ld", thread_id);
-    for (int i = 0; i < 500 && access(path, F_OK) == 0; i++) {
-        usleep(20);
-    }
-#endif
-}
-
-static bool
-is_own_thread(const gco_round *round)
-{
-    return round != NULL && round->owner_pid == getpid() && pthread_equal(round->thread, pthread_self());
-}
-
-static void
-join_round(gco_round *round)
-{
-    pthread_mutex_lock(&round->mutex);
-    round->stopping = true;
-    pthread_cond_signal(&round->wake);
-    pthread_mutex_unlock(&round->mutex);
-    pthread_join(round->thread, NULL);
-    wait_until_gone(__atomic_load_n(&round->thread_id, __ATOMIC_ACQUIRE));
+    return gco_round_start(&self->round, (PyObject *)self, run_tick, self->interval_ns);
 }
 
 /* Ends the thread, or waits for another thread that is ending it.  The GIL is
@@ -201,21 +53,6 @@ static void
 end_thread(gco_ticker *self)
 {
     gco_round *round = self->round;
-    if (is_own_thread(round)) { /* called by a tick: the thread cannot wait for itself, and ends after it */
-        pthread_mutex_lock(&round->mutex);
-        round->stopping = true;
-        pthread_mutex_unlock(&round->mutex);
-        round->abandoned = true;
-        pthread_detach(round->thread);
-        self->round = NULL;
-        return;
-    }
-    if (round != NULL && round->owner_pid != getpid()) {
-        /* A child forked without hooks: the thread is not here, and joining it would crash or
-         * never end.  The round is left as it is: its mutex may be held by nobody that lives. */
-        self->round = NULL;
-        return;
-    }
     self->round = NULL;
     if (round == NULL) {
         Py_BEGIN_ALLOW_THREADS
@@ -225,13 +62,21 @@ end_thread(gco_ticker *self)
         Py_END_ALLOW_THREADS
         return;
     }
+    if (gco_round_is_here(round)) { /* called by a tick: the thread cannot wait for itself */
+        gco_round_abandon(round);
+        return;
+    }
+    if (round->owner_pid != getpid()) {
+        /* A child forked without hooks: the thread is not here, and joining it would crash or
+         * never end.  The round is left as it is: its mutex may be held by nobody that lives. */
+        return;
+    }
     atomic_store(&self->joining, true);
     Py_BEGIN_ALLOW_THREADS
-    join_round(round);
+    gco_round_join(round);
     Py_END_ALLOW_THREADS
     atomic_store(&self->joining, false);
-    free_round(round);
-    Py_DECREF(self);
+    gco_round_free(round);
 }
 
 static PyObject *

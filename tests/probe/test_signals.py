@@ -32,9 +32,6 @@ def test_interrupts_while_every_allocation_collects(run_silent, kind, mode, reco
     assert told["caught"] + told["lost"] == told["sent"]
     assert told["others"] == []
     assert told["faults"] == []
-    if kind == "native" and sys.version_info < (3, 11):
-        # 3.10 counts calls of C functions too, so it misses some there: told as unseen, above.
-        pytest.xfail("3.10 does not always call back at the recursion limit")
     if kind == "native":
         assert (told["lost"], told["unseen"], told["no_start"]) == (0, 0, 0)
     assert told["recorded"] + told["no_start"] + told["unseen"] == told["counted"]
@@ -46,8 +43,5 @@ def test_collections_at_the_recursion_limit(run_silent, kind):
     told = run_silent("recursion.py", kind)
     assert told["counted"] == told["at_limit"] + 1 > 1  # one more to let the monitor judge
     assert told["recorded"] + told["no_start"] + told["unseen"] == told["counted"]
-    if kind == "native" and sys.version_info < (3, 11):
-        # 3.10 counts calls of C functions too, so it misses some there: told as unseen, above.
-        pytest.xfail("3.10 does not always call back at the recursion limit")
     if kind == "native":
         assert (told["recorded"], told["noise"]) == (told["counted"], [])
