@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -350,3 +352,22 @@ class TestTheCommand:
         monkeypatch.setattr(sys, "flags", SimpleNamespace(isolated=1, no_site=1))
         assert cli.main(["run", "--", "sh"]) == 2
         assert "starts threads in every process here" in capsys.readouterr().err
+
+
+def test_the_launcher_imports_nothing_heavy(plain_env):
+    """It stands between the user and his program; what the exporter needs is imported in the exporter."""
+    code = (
+        "import json, os, sys\n"
+        "from gc_otel import cli\n"
+        "from gc_otel.service import launch\n"
+        "launch.start_beside = lambda serve, keep: 0\n"
+        "def execve(*_):\n"
+        "    print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})), flush=True)\n"
+        "    os._exit(0)\n"
+        "os.execve = execve\n"
+        "cli.main(['run', '--port', '0', '--', 'true'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=plain_env, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert loaded & {"opentelemetry", "psutil", "waitress", "prometheus_client", "asyncio"} == set()
+    assert "gc_otel" in loaded
