@@ -162,8 +162,12 @@ def test_what_cannot_be_looked_at_is_named_by_its_command(proc):
 def test_a_real_process(sleeper):
     """The /proc of this machine."""
     process = subprocess.Popen(
-        [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, env={"SECRET": SECRET}
+        [sys.executable, "-S", "-c", "import sys; print('here', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"SECRET": SECRET},
     )
+    process.stdout.readline()  # within exec there is a moment without a command line
     line = explain(followed(process.pid))
     process.communicate()
     assert f"(pid {process.pid}) is not recorded: its option -S" in line
