@@ -53,8 +53,7 @@ def serve(
 ) -> int:
     """Serve until every followed launcher and every recorded process of the folder has gone, and ``linger_s`` more.
 
-    ``linger_s`` None: for ever.  SIGTERM: until the last recorded process has gone; a second one, or SIGINT:
-    no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
+    ``linger_s`` None: for ever.  SIGTERM: until the last of them has gone; a second one, or SIGINT: no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
     To be called by the main thread of a process that has nothing else to do.  Returns an exit code.
     """
     with _Signals() as signals:
@@ -200,10 +199,10 @@ class _Exporter:
             time.sleep(0.1)
 
     def _is_over(self) -> bool:
-        signals, living = self._signals, self._following.living()
-        if signals.is_interrupted or signals.terminations > 1 or (signals.terminations and not living):
+        signals, is_idle = self._signals, not (self._launchers or self._following.living())
+        if signals.is_interrupted or signals.terminations > 1 or (signals.terminations and is_idle):
             return True
-        if living or self._launchers:
+        if not is_idle:
             self._idle_since_s = None
             return False
         if self._idle_since_s is None:

@@ -226,6 +226,15 @@ def test_what_fails_in_the_main_loop_is_contained(exporter, folder, monkeypatch,
     monkeypatch.setattr(Following, "refresh", real)
 
 
+def test_a_page_is_made_of_those_that_are_known(service, make, monkeypatch):
+    """Also while the folder cannot be looked through."""
+    made = make()
+    service.page()
+    monkeypatch.setattr(service.following, "refresh", lambda: 1 / 0)
+    assert str(made.pid) in service.page()
+    assert service.ledger.faults[0].text.startswith("page: ZeroDivisionError")
+
+
 def test_it_does_not_outlive_its_server(exporter, folder, monkeypatch):
     """An exporter that nobody can ask makes room for another one."""
     served = exporter()
