@@ -221,6 +221,21 @@ class TestBeside:
             beside.find_or_start(folder, Config.from_env(port=0), command="x")
         assert not control.is_claimed(folder)
 
+    def test_an_exporter_that_lacks_a_library_says_so(self, folder, monkeypatch):
+        """On the launcher's standard error, which is all that anybody sees of it."""
+        read_fd, write_fd = os.pipe()
+        follow = control.Followed(0, write_fd, 1, "x")
+        monkeypatch.setitem(sys.modules, "gc_otel.service.http", None)
+        claim = control.Claim.take(folder)
+        with port.listen("127.0.0.1", 0) as listening:
+            beside._serve(listening, claim, Config.from_env(), follow)
+        claim.release()
+        os.close(write_fd)
+        with os.fdopen(read_fd) as stream:
+            line = stream.read()
+        assert line.startswith("gc_otel: there is no exporter, and the program goes on: ModuleNotFoundError: ")
+        assert line.endswith("Run `gc-otel doctor`.\n")
+
     def test_without_standard_error(self, monkeypatch):
         """There is nobody to warn."""
         monkeypatch.setattr(sys, "stderr", None)
@@ -331,13 +346,15 @@ class TestTheCommand:
         cli.main(["run", *words])
         assert become[0][1] == ["sh", "-c", "x"]
 
-    @pytest.mark.parametrize("option", [["--port", "65536"], ["--port", "x"], ["--linger", "-1"], ["--linger", "inf"]])
+    @pytest.mark.parametrize(
+        "option", [["--port", "65536"], ["--port", "x"], ["--linger", "-1"], ["--linger", "inf"], ["--host", " "]]
+    )
     def test_nonsense_is_refused(self, option, capsys):
         """By name."""
         with pytest.raises(SystemExit) as end:
             cli.main(["run", *option, "--", "true"])
         assert end.value.code == 2
-        assert "invalid" in capsys.readouterr().err
+        assert "cannot be used: it takes a" in capsys.readouterr().err.replace("takes seconds", "takes a number")
 
     def test_threads_that_nobody_can_end(self, become, monkeypatch, capsys):
         """Begun again without start-up code, and still not alone: one line, nothing started."""
