@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gc_otel.service.absence import Absence, environment_of, explain, family, flags_of, has_gc_otel, warn
+from gc_otel.service.absence import Absence, explain, warn
 from gc_otel.service.control import Followed
+from gc_otel.service.onlooker import environment_of, family, flags_of, has_gc_otel
 
 SECRET = "hunter2"
 
