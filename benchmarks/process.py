@@ -18,8 +18,12 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 def environment(flight_dir: Path, **more: str) -> dict[str, str]:
-    """This process's environment without what would configure OpenTelemetry or us, and the checkout importable."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "GC_OTEL_"))}
+    """This process's environment without what would configure OpenTelemetry or us, and the checkout importable.
+
+    Byte code is written, as it is where a package is installed: a start-up that compiles measures the compiler.
+    """
+    unwanted = ("OTEL_", "GC_OTEL_", "PYTHONDONTWRITEBYTECODE")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     path = os.pathsep.join(part for part in (str(ROOT), env.get("PYTHONPATH", "")) if part)
     return {**env, "PYTHONPATH": path, "GC_OTEL_DIR": str(flight_dir), **more}
 

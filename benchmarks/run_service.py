@@ -1,8 +1,9 @@
-"""Throughput and p99 of a Flask service under gunicorn, started by ``gc-otel run`` and started without.
+"""Throughput and p99 of a Flask service under gunicorn, recorded by ``gc-otel run`` and not recorded.
 
-The same program in both, which knows nothing of us. Rounds are paired as in :mod:`benchmarks.service`. A case
-"scraped" has one scrape of the exporter in each round of ours, and nothing in the other's: what the exporter takes from
-the machine's cores is part of the price.
+One service, started by `gc-otel run` with its exporter beside it, ends and begins its recording between rounds, as
+:mod:`benchmarks.service` does it and for the same reason: two processes of one program differ by more than what is
+looked for. "Scraped" has a scrape of the exporter in each recorded round: what that takes from the machine's cores
+shows in it.
 """
 
 from __future__ import annotations
@@ -24,21 +25,24 @@ from benchmarks.result import Result, Row, skipped
 from benchmarks.service import Case, Load
 
 NAME: Final = "run-service"
-TITLE: Final = "A Flask service under gunicorn: started by gc-otel run, over the same without"
+TITLE: Final = "A Flask service under gunicorn: recorded by gc-otel run, over the same not recorded"
 _START_PATIENCE_S: Final = 30.0
+_STARTS: Final = 3
 _WORKERS: Final = {"sync worker": ["-k", "sync"], "4 threads": ["-k", "gthread", "--threads", "4"]}
 _CASES: Final = (
+    Case("healthy handler", "healthy", is_scraped=False),
     Case("healthy handler, scraped", "healthy", is_scraped=True),
+    Case("GC-heavy handler", "cycles", is_scraped=False),
     Case("GC-heavy handler, scraped", "cycles", is_scraped=True),
 )
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, and the exporter beside it; None for the one without."""
+    """A running service, and the page of the exporter beside it."""
 
     address: str
-    metrics: str | None
+    metrics: str
 
 
 def run(*, quick: bool) -> Result:
@@ -50,85 +54,67 @@ def run(*, quick: bool) -> Result:
     rows: list[Row] = []
     for worker, options in list(_WORKERS.items())[: 1 if quick else None]:
         pairs: dict[Case, list[tuple[Load, Load]]] = {case: [] for case in _CASES}
-        for turn in range(1 if quick else 5):
-            with _two_services(options, ours_first=turn % 2 == 0) as (ours, bare):
+        for _ in range(1 if quick else _STARTS):
+            with _started(options) as started:
                 for case in _CASES:
-                    pairs[case] += _paired(partial(_drive, wrk, case), ours, bare, quick=quick)
+                    drive = partial(_drive, wrk, case, started)
+                    pairs[case] += service._paired(partial(drive, "on"), partial(drive, "off"), turns=1 if quick else 5)
         for case in _CASES:
-            rows += service._rows(f"{worker}, {case.label}", pairs[case])
+            rows += service._rows(f"{worker}, {case.label}", pairs[case], has_target=True)
     return Result(NAME, TITLE, tuple(rows), spread="90 % interval of the ratio")
 
 
 @contextmanager
-def _two_services(options: list[str], *, ours_first: bool) -> Iterator[tuple[Service, Service]]:
-    with _service(options, with_us=ours_first) as first, _service(options, with_us=not ours_first) as second:
-        yield (first, second) if ours_first else (second, first)
-
-
-@contextmanager
-def _service(options: list[str], *, with_us: bool) -> Iterator[Service]:
+def _started(options: list[str]) -> Iterator[Service]:
     port, metrics_port = service._free_port(), service._free_port()
-    gunicorn = [sys.executable, "-m", "gunicorn", "--workers", "1", "--log-level", "error"]
-    command = [*gunicorn, "--bind", f"127.0.0.1:{port}", *options, "benchmarks.programs.service_app:app"]
-    launcher = [
+    launcher = [sys.executable, "-m", "gc_otel.cli", "run", "--port", str(metrics_port), "--linger", "0", "--quiet"]
+    gunicorn = [
         sys.executable,
         "-m",
-        "gc_otel.cli",
-        "run",
-        "--port",
-        str(metrics_port),
-        "--linger",
-        "0",
-        "--quiet",
-        "--",
+        "gunicorn",
+        "--workers",
+        "1",
+        "--log-level",
+        "error",
+        "--bind",
+        f"127.0.0.1:{port}",
     ]
     with ExitStack() as stack:
-        env = environment(stack.enter_context(flight_folder()), BENCHMARK_GC_OTEL="0")
-        process = subprocess.Popen([*(launcher if with_us else ()), *command], env=env)
+        env = environment(stack.enter_context(flight_folder()))
+        command = [*launcher, "--", *gunicorn, *options, "benchmarks.programs.run_app:app"]
+        process = subprocess.Popen(command, env=env)
         try:
-            address = f"http://127.0.0.1:{port}"
-            service._wait_until_up(process, address)
-            metrics = f"http://127.0.0.1:{metrics_port}/metrics" if with_us else None
-            if metrics is not None:
-                _wait_until_recorded(metrics)
-            yield Service(address, metrics)
+            started = Service(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics")
+            service._wait_until_up(process, started.address)
+            _wait_until_recorded(started.metrics)
+            yield started
         finally:
             process.terminate()
             process.wait(_START_PATIENCE_S)
 
 
 def _wait_until_recorded(metrics: str) -> None:
-    """A run that is not recorded would be a fast one."""
+    """A service that is not recorded would be a fast one."""
     deadline_s = time.monotonic() + _START_PATIENCE_S
-    while b"cpython_gc_collections_total{" not in _scrape(metrics):
+    while b"cpython_gc_collections_total{" not in _fetch(metrics):
         if time.monotonic() > deadline_s:
             raise RuntimeError(f"nobody is recorded on {metrics}")
         time.sleep(0.05)
 
 
-def _scrape(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        page: bytes = answer.read()
-        return page
+def _fetch(url: str, *, method: str = "GET") -> bytes:
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
 
 
-def _paired(drive: partial[Load], ours: Service, bare: Service, *, quick: bool) -> list[tuple[Load, Load]]:
-    seconds, turns = (1, 1) if quick else (2, 2)
-    drive(ours, 1)
-    drive(bare, 1)
-    pairs: list[tuple[Load, Load]] = []
-    for _ in range(turns):
-        first, second = drive(ours, seconds), drive(bare, seconds)
-        third, fourth = drive(bare, seconds), drive(ours, seconds)
-        pairs += [(first, second), (fourth, third)]
-    return pairs
-
-
-def _drive(wrk: str, case: Case, driven: Service, seconds: int) -> Load:
-    scrape = threading.Timer(seconds / 2, _scrape, [driven.metrics])
-    if case.is_scraped and driven.metrics is not None:
+def _drive(wrk: str, case: Case, driven: Service, word: str) -> Load:
+    _fetch(f"{driven.address}/run-recording/{word}", method="POST")
+    scrape = threading.Timer(service._ROUND_S / 2, _fetch, [driven.metrics])
+    is_scraped = case.is_scraped and word == "on"
+    if is_scraped:
         scrape.start()
-    load = service._drive(wrk, Case(case.label, case.route, is_scraped=False), driven.address, seconds)
-    if scrape.ident is not None:
+    load = service._drive(wrk, Case(case.label, case.route, is_scraped=False), driven.address)
+    if is_scraped:
         scrape.join()
     return load

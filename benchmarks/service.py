@@ -1,10 +1,14 @@
 """Throughput and p99 of a Flask service under gunicorn, with library mode and without, both with the same SDK.
 
-Both services run all the time, and wrk drives one of them at a time in short rounds, in the order with, without,
-without, with: what drifts slower than a round weighs on both alike.  Both are started anew several
-times, the other one first each time, because two processes of the same program differ by a few
-percent for as long as they live.  A case "scraped" has one scrape in each round, answered by the worker under
-load: the p99 of wrk, which fills in the requests that it could not send meanwhile, shows what that costs.
+One service runs, and is told before each round of one second to instrument or to uninstrument itself: two
+processes of the same program differ by a few percent for as long as they live, which would hide what is looked for.
+Rounds go with, without, without, with: what drifts slower than a round weighs on both alike.  The
+service is started anew several times.
+
+Scraped, the two are processes of their own, since an SDK keeps the instruments of a library that has gone: one
+scrape in each round, answered by the worker under load.  The p99 of wrk, which fills in the
+requests that it could not send meanwhile, shows what that costs; no target is set for it.
+
 Every two rounds beside each other give one ratio; the figure is their median, with a
 bootstrap 90 % interval.  The target is met or missed where the whole interval is on
 one side of it, and undecided where it is not.
@@ -28,7 +32,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.process import environment, flight_folder
 from benchmarks.result import Result, Row, interval_of_median, skipped, verdict_of_interval
@@ -37,6 +41,8 @@ NAME: Final = "service"
 TITLE: Final = "A Flask service under gunicorn: with library mode, over the same SDK without"
 MOST_LOSS: Final = 0.01
 _START_PATIENCE_S: Final = 30.0
+_ROUND_S: Final = 1
+_STARTS: Final = 3
 _NEEDS: Final = ("flask", "gunicorn", "opentelemetry.exporter.prometheus")
 _UNITS_MS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
@@ -52,8 +58,9 @@ class Case:
 
 _WORKERS: Final = {"sync worker": ["-k", "sync"], "4 threads": ["-k", "gthread", "--threads", "4"]}
 _CASES: Final = (
-    Case("healthy handler, scraped", "healthy", is_scraped=True),
+    Case("healthy handler", "healthy", is_scraped=False),
     Case("GC-heavy handler", "cycles", is_scraped=False),
+    Case("healthy handler, scraped", "healthy", is_scraped=True),
     Case("GC-heavy handler, scraped", "cycles", is_scraped=True),
 )
 
@@ -75,13 +82,33 @@ def run(*, quick: bool) -> Result:
     rows: list[Row] = []
     for worker, options in list(_WORKERS.items())[: 1 if quick else None]:
         pairs: dict[Case, list[tuple[Load, Load]]] = {case: [] for case in _CASES}
-        for turn in range(1 if quick else 5):
-            with _two_services(options, ours_first=turn % 2 == 0) as (ours, bare):
-                for case in _CASES:
-                    pairs[case] += _paired(partial(_drive, wrk, case), ours, bare, quick=quick)
+        for turn in range(1 if quick else _STARTS):
+            _measure_toggled(wrk, options, pairs, quick=quick)
+            _measure_scraped(wrk, options, pairs, ours_first=turn % 2 == 0, quick=quick)
         for case in _CASES:
-            rows += _rows(f"{worker}, {case.label}", pairs[case])
+            rows += _rows(f"{worker}, {case.label}", pairs[case], has_target=not case.is_scraped)
     return Result(NAME, TITLE, tuple(rows), spread="90 % interval of the ratio")
+
+
+Pairs = dict[Case, list[tuple[Load, Load]]]
+
+
+def _measure_toggled(wrk: str, options: list[str], pairs: Pairs, *, quick: bool) -> None:
+    with _service(options, with_us=False) as address:
+        for case in pairs:
+            if not case.is_scraped:
+                with_us = partial(_drive_toggled, wrk, case, address, "on")
+                without = partial(_drive_toggled, wrk, case, address, "off")
+                pairs[case] += _paired(with_us, without, turns=1 if quick else 6)
+
+
+def _measure_scraped(wrk: str, options: list[str], pairs: Pairs, *, ours_first: bool, quick: bool) -> None:
+    with _two_services(options, ours_first=ours_first) as (ours, bare):
+        for case in pairs:
+            if case.is_scraped:
+                pairs[case] += _paired(
+                    partial(_drive, wrk, case, ours), partial(_drive, wrk, case, bare), turns=1 if quick else 2
+                )
 
 
 def _is_there(module: str) -> bool:
@@ -91,9 +118,9 @@ def _is_there(module: str) -> bool:
 
 
 def _find_wrk() -> str | None:
-    """From PATH, or from the folder that BENCHMARK_TOOLS names (CI: what .ci/tools/components.sh prints)."""
-    folder = os.environ.get("BENCHMARK_TOOLS", "")
-    return shutil.which("wrk", path=os.pathsep.join(part for part in (folder, os.environ.get("PATH", "")) if part))
+    """From the folder that GCOTEL_CI_COMPONENTS names, where the real components of the tests are, or from PATH."""
+    folders = (os.environ.get("GCOTEL_CI_COMPONENTS", ""), os.environ.get("PATH", ""))
+    return shutil.which("wrk", path=os.pathsep.join(filter(None, folders)))
 
 
 def _free_port() -> int:
@@ -152,24 +179,30 @@ def _scrape(address: str) -> None:
         answer.read()
 
 
-def _paired(drive: Callable[[str, int], Load], ours: str, bare: str, *, quick: bool) -> list[tuple[Load, Load]]:
-    seconds, turns = (1, 1) if quick else (2, 2)
-    drive(ours, 1)
-    drive(bare, 1)
+def _paired(with_us: Callable[[], Load], without: Callable[[], Load], *, turns: int) -> list[tuple[Load, Load]]:
+    with_us()
+    without()
     pairs: list[tuple[Load, Load]] = []
     for _ in range(turns):
-        first, second = drive(ours, seconds), drive(bare, seconds)
-        third, fourth = drive(bare, seconds), drive(ours, seconds)
+        first, second = with_us(), without()
+        third, fourth = without(), with_us()
         pairs += [(first, second), (fourth, third)]
     return pairs
 
 
-def _drive(wrk: str, case: Case, address: str, seconds: int) -> Load:
-    scrape = threading.Timer(seconds / 2, _scrape, [address])
+def _drive_toggled(wrk: str, case: Case, address: str, word: str) -> Load:
+    request = urllib.request.Request(f"{address}/recording/{word}", method="POST")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        answer.read()
+    return _drive(wrk, case, address)
+
+
+def _drive(wrk: str, case: Case, address: str) -> Load:
+    scrape = threading.Timer(_ROUND_S / 2, _scrape, [address])
     if case.is_scraped:
         scrape.start()
     url = f"{address}/{case.route}"
-    command = [wrk, "--threads", "1", "--connections", "4", "--duration", f"{seconds}s", "--latency", url]
+    command = [wrk, "--threads", "1", "--connections", "4", "--duration", f"{_ROUND_S}s", "--latency", url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if case.is_scraped:
         scrape.join()
@@ -180,9 +213,11 @@ def _drive(wrk: str, case: Case, address: str, seconds: int) -> Load:
     return Load(float(per_second[1]), float(p99[1]) * _UNITS_MS[p99[2]])
 
 
-def _rows(label: str, pairs: list[tuple[Load, Load]]) -> list[Row]:
+def _rows(label: str, pairs: list[tuple[Load, Load]], *, has_target: bool) -> list[Row]:
     throughput = [ours.per_second / bare.per_second for ours, bare in pairs]
     p99 = [ours.p99_ms / bare.p99_ms for ours, bare in pairs]
+    more = _verdict("ratio >= ", throughput, least=1 - MOST_LOSS) if has_target else {}
+    less = _verdict("ratio <= ", p99, most=1 + MOST_LOSS) if has_target else {}
     return [
         Row(
             f"{label}: throughput",
@@ -190,8 +225,7 @@ def _rows(label: str, pairs: list[tuple[Load, Load]]) -> list[Row]:
             "1/s",
             *interval_of_median(throughput),
             ratio=median(throughput),
-            target=f"ratio >= {1 - MOST_LOSS:g}",
-            verdict=verdict_of_interval(*interval_of_median(throughput), least=1 - MOST_LOSS),
+            **more,
         ),
         Row(
             f"{label}: p99",
@@ -199,7 +233,11 @@ def _rows(label: str, pairs: list[tuple[Load, Load]]) -> list[Row]:
             "ms",
             *interval_of_median(p99),
             ratio=median(p99),
-            target=f"ratio <= {1 + MOST_LOSS:g}",
-            verdict=verdict_of_interval(*interval_of_median(p99), most=1 + MOST_LOSS),
+            **less,
         ),
     ]
+
+
+def _verdict(words: str, ratios: list[float], **bound: float) -> dict[str, Any]:
+    (limit,) = bound.values()
+    return {"target": f"{words}{limit:g}", "verdict": verdict_of_interval(*interval_of_median(ratios), **bound)}
