@@ -146,7 +146,7 @@ def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:
     """
     from gc_otel.service import program
 
-    if sys.flags.isolated and sys.flags.no_site:
+    if _was_started_again():
         raise program.CannotExecute("something starts threads in every process here", EXIT_REFUSED)
     options = ["--quiet"] if arguments.quiet else []
     for name in ("host", "port", "dir", "linger", "if_busy"):
@@ -157,3 +157,7 @@ def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:
     code = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from gc_otel.cli import main; sys.exit(main())"
     command = [sys.executable, "-I", "-S", "-c", code, os.pathsep.join(path), "run", *options, "--", *words]
     program.become(sys.executable, command, os.environ)
+
+
+def _was_started_again() -> bool:
+    return bool(sys.flags.isolated and sys.flags.no_site)

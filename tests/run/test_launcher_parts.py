@@ -366,7 +366,8 @@ class TestTheCommand:
         assert (path, words[1:4]) == (sys.executable, ["-I", "-S", "-c"])
         assert words[6:] == ["run", "--quiet", "--port", "0", "--if-busy", "exit", "--", "sh"]
         assert Path(words[5].split(os.pathsep)[0]) == Path(command.__file__).parents[2]
-        monkeypatch.setattr(sys, "flags", SimpleNamespace(isolated=1, no_site=1))
+        assert not command._was_started_again()
+        monkeypatch.setattr(command, "_was_started_again", lambda: True)
         assert cli.main(["run", "--", "sh"]) == 2
         assert "starts threads in every process here" in capsys.readouterr().err
 
