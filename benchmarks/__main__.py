@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks import callback, collect, footprint, sampling, scrape, service, truth
+from benchmarks import callback, collect, footprint, run_footprint, run_service, sampling, scrape, service, truth
 from benchmarks.result import NO_VERDICT, Result, Row
 
-BENCHMARKS: Final = {each.NAME: each for each in (callback, truth, service, collect, footprint, sampling, scrape)}
+_ALL: Final = (callback, truth, service, run_service, collect, footprint, run_footprint, sampling, scrape)
+BENCHMARKS: Final = {each.NAME: each for each in _ALL}
 
 _HEADINGS: Final = ("", "median", "spread", "ratio", "target", "")
 

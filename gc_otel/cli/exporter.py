@@ -59,7 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = _config(arguments)
     folder = open_folder(config)
-    claim = Claim.take(folder)
+    try:
+        claim = Claim.take(folder)
+    except OSError as error:
+        say_error(f"{folder.path} cannot be used: {error.strerror}", "`gc-otel doctor` looks at the folder.")
+        return _EXIT_NOT_STARTED
     if claim is None:
         say_error(_who_is_there(folder), "One serves all processes of a folder. Another folder: --dir.")
         return _EXIT_NOT_STARTED

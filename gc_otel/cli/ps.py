@@ -47,6 +47,7 @@ _SERVICE_LETTERS_MOST: Final = 32
 
 _HOW_TO_START: Final = """\
 No recorded process{where}. To record one:
+  gc-otel run -- python app.py                any program as it is, with its metrics on one address
   opentelemetry-instrument python app.py      with gc_otel installed beside the app
   GcInstrumentor().instrument()               in code: from gc_otel import GcInstrumentor
   gc-otel demo                                a small service to look at"""

@@ -8,14 +8,14 @@ all others of the same folder, and ends when the last of them has gone.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gc_otel.cli import say_error
-from gc_otel.config import PORT_MOST, Config
+from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError
 
 if TYPE_CHECKING:
@@ -24,35 +24,36 @@ if TYPE_CHECKING:
 EXIT_REFUSED: Final = 2
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= PORT_MOST:
-        raise ValueError
-    return port
+def _as_setting(name: str) -> Callable[[str], Any]:
+    """Takes what the setting of that name takes."""
 
+    def take(text: str) -> Any:
+        config = Config.from_env({}, **{name: text})
+        for problem in config.problems:
+            raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {problem.allowed}")
+        return getattr(config, name)
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ValueError
-    return seconds
-
-
-# argparse names a type by this when a value does not fit.
-_port.__name__ = "port (0 to 65535)"
-_seconds.__name__ = "number of seconds"
+    return take
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.usage = "gc-otel run [OPTION ...] [--] COMMAND [ARGUMENT ...]"
-    parser.add_argument("--host", metavar="H", help="where the exporter listens (GC_OTEL_HOST, else 127.0.0.1)")
     parser.add_argument(
-        "--port", metavar="N", type=_port, help="its port; 0 chooses one and says it (GC_OTEL_PORT, else 9464)"
+        "--host",
+        metavar="H",
+        type=_as_setting("host"),
+        help="where the exporter listens (GC_OTEL_HOST, else 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=_as_setting("port"),
+        help="its port; 0 chooses one and says it (GC_OTEL_PORT, else 9464)",
     )
     parser.add_argument("--dir", metavar="DIR", help="folder of the flight files (GC_OTEL_DIR)")
     parser.add_argument(
-        "--linger", metavar="N", type=_seconds, help="seconds that the exporter goes on after the last (2)"
+        "--linger", metavar="N", type=_as_setting("linger"), help="seconds that the exporter goes on after the last (2)"
     )
     parser.add_argument(
         "--if-busy",
@@ -145,7 +146,7 @@ def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:
     """
     from gc_otel.service import program
 
-    if sys.flags.isolated and sys.flags.no_site:
+    if _was_started_again():
         raise program.CannotExecute("something starts threads in every process here", EXIT_REFUSED)
     options = ["--quiet"] if arguments.quiet else []
     for name in ("host", "port", "dir", "linger", "if_busy"):
@@ -156,3 +157,7 @@ def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:
     code = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from gc_otel.cli import main; sys.exit(main())"
     command = [sys.executable, "-I", "-S", "-c", code, os.pathsep.join(path), "run", *options, "--", *words]
     program.become(sys.executable, command, os.environ)
+
+
+def _was_started_again() -> bool:
+    return bool(sys.flags.isolated and sys.flags.no_site)

@@ -42,6 +42,9 @@ PROCESS_PID: Final = "process.pid"
 #: No pid on the exporter's own series: they are of the service, not of a process that it watches.
 EXPORTER_SERVICE: Final = "gc_otel-exporter"
 
+#: A label that is on some series of a metric and not on others would be given to the wrong ones by the exporter.
+_NO_SERVICE: Final = "unknown_service"
+
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 _SCOPE: Final = InstrumentationScope("gc_otel", __version__)
 
@@ -49,7 +52,7 @@ _SCOPE: Final = InstrumentationScope("gc_otel", __version__)
 def resource_of(identity: Identity, *, pid: int | str | None = None) -> Resource:
     """The resource of a process.  ``pid`` replaces its own number where that is not unique."""
     attributes: dict[str, int | str] = {
-        SERVICE_NAME: identity.service_name,
+        SERVICE_NAME: identity.service_name or _NO_SERVICE,
         "service.version": identity.service_version,
         "service.instance.id": identity.instance_id,
         PROCESS_PID: identity.pid if pid is None else pid,

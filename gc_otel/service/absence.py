@@ -1,24 +1,22 @@
 """Why a program that was started to be recorded is not, said once on its standard error.
 
-What is read of a process: the path of its program, its command line, and of its environment whether a few
-variables of ours stand in the way.  Nothing of it is shown but the program's name and those variables' names.
+Nothing that is read of a process is shown but the name of its program, the folder of its Python environment, and the
+names of variables of ours.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
-import re
 import select
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gc_otel.service.control import Followed
+from gc_otel.service.onlooker import Program, environment_of, family, flags_of, has_gc_otel, lineage, look
 
 if TYPE_CHECKING:
     from gc_otel.service.recorded import Recorded
@@ -26,15 +24,8 @@ if TYPE_CHECKING:
 #: So long a program may take to begin recording; a slow machine starts Python in two seconds.
 PATIENCE_S: Final = 4.0
 
-_PYTHON: Final = re.compile(r"(?:python|pypy)(\d+)?(?:\.(\d+))?[a-z]*\Z")
 _OLDEST: Final = (3, 10)
 _LINE_BYTES_MOST: Final = select.PIPE_BUF
-_READ_BYTES_MOST: Final = 1 << 20
-_PROCESSES_MOST: Final = 64
-
-#: Options of CPython's command line that take a value, and those after which the program's own begin.
-_WITH_VALUE: Final = frozenset("WX")
-_LAST: Final = frozenset("cm")
 
 
 @dataclass(slots=True)
@@ -65,9 +56,9 @@ class Absence:
             if not waiting:
                 return
             # Of another pid namespace nobody knows whose child it is: nobody is warned in vain.
-            lineage = None if recorded.elsewhere else set(self._lineage(recorded.identity.pid))
+            pids = None if recorded.elsewhere else set(lineage(self._proc, recorded.identity.pid))
             for each in waiting:
-                each.is_recorded = lineage is None or each.followed.pid in lineage
+                each.is_recorded = pids is None or each.followed.pid in pids
 
     def forget(self, followed: Followed) -> None:
         """It has gone."""
@@ -81,14 +72,6 @@ class Absence:
             over = [each for each in self._watched if each.is_recorded or each.due_ns <= now_ns]
             self._watched = [each for each in self._watched if each not in over]
         return [each.followed for each in over if not each.is_recorded]
-
-    def _lineage(self, pid: int) -> Iterator[int]:
-        for _ in range(_PROCESSES_MOST):
-            yield pid
-            parent = _parent(self._proc, pid)
-            if parent is None or parent <= 1:
-                return
-            pid = parent
 
 
 def warn(followed: Followed, line: str) -> bool:
@@ -119,7 +102,7 @@ def _printable(text: str) -> str:
 
 
 def _explanation(followed: Followed, proc: Path) -> str:
-    programs = [program for pid in family(proc, followed.pid) if (program := _look(proc, pid)) is not None]
+    programs = [program for pid in family(proc, followed.pid) if (program := look(proc, pid)) is not None]
     pythons = [program for program in programs if program.is_python]
     if not pythons:
         name = programs[0].name if programs else followed.command
@@ -131,28 +114,7 @@ def _explanation(followed: Followed, proc: Path) -> str:
     return f"{program.name} (pid {program.pid}) is not recorded: {_reason(program)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Program:
-    """What there is to know of one process.  ``variables`` holds those of ours and OpenTelemetry's switch, no other."""
-
-    pid: int
-    name: str
-    arguments: tuple[str, ...]
-    variables: dict[str, str] | None
-    working_folder: str
-
-    @property
-    def is_python(self) -> bool:
-        return _PYTHON.match(self.name) is not None
-
-    @property
-    def version(self) -> tuple[int, int] | None:
-        """As its name tells; None when it does not."""
-        found = _PYTHON.match(self.name)
-        return (int(found[1]), int(found[2])) if found is not None and found[1] and found[2] else None
-
-
-def _reason(program: _Program) -> str:
+def _reason(program: Program) -> str:
     if program.name.startswith("pypy") or (program.version is not None and program.version < _OLDEST):
         return "gc_otel records CPython 3.10 and later. Run the program with one of those."
     if "S" in flags_of(program.arguments):
@@ -179,97 +141,3 @@ def _switched_off(variables: dict[str, str]) -> str | None:
     if variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return "OTEL_SDK_DISABLED turns recording off"
     return None
-
-
-def flags_of(arguments: Sequence[str]) -> str:
-    """The letters of the interpreter's own options, as in ``python -Sx -W error app.py``: ``Sx``."""
-    letters = ""
-    rest = iter(arguments[1:])
-    for argument in rest:
-        if not argument.startswith("-") or argument in ("-", "--"):
-            break
-        if argument.startswith("--"):
-            continue
-        for at, letter in enumerate(argument[1:], 1):
-            if letter in _LAST:
-                return letters
-            if letter in _WITH_VALUE:
-                if at + 1 == len(argument):
-                    next(rest, None)
-                break
-            letters += letter
-    return letters
-
-
-def environment_of(arguments: Sequence[str], working_folder: str) -> str | None:
-    """The folder of the Python environment that a command line names by the path of its interpreter."""
-    if not arguments or "/" not in arguments[0]:
-        return None
-    folder, name = os.path.split(os.path.normpath(os.path.join(working_folder, arguments[0])))
-    return os.path.dirname(folder) if os.path.basename(folder) == "bin" and _PYTHON.match(name) else None
-
-
-def has_gc_otel(environment: str) -> bool:
-    """Whether gc_otel is installed there, as far as names of files tell."""
-    escaped = glob.escape(environment)
-    patterns = ("lib*/python3*/site-packages", "lib*/python3*/dist-packages", "local/lib/python3*/dist-packages")
-    return any(glob.glob(f"{escaped}/{pattern}/*gc_otel*") for pattern in patterns)
-
-
-def family(proc: Path, pid: int) -> Iterator[int]:
-    """The process and what it started, parents before children, as /proc shows them now.
-
-    This exporter is not among them, though it is a child of the program that its launcher became.
-    """
-    children: dict[int, list[int]] = {}
-    with contextlib.suppress(OSError):
-        for name in os.listdir(proc):
-            known = name.isdigit() and int(name) != os.getpid()
-            parent = _parent(proc, int(name)) if known else None
-            if parent is not None:
-                children.setdefault(parent, []).append(int(name))
-    waiting = [pid]
-    for _ in range(_PROCESSES_MOST):
-        if not waiting:
-            return
-        each = waiting.pop(0)
-        yield each
-        waiting += sorted(children.get(each, ()))
-
-
-def _parent(proc: Path, pid: int) -> int | None:
-    try:
-        return int(_read(proc / str(pid) / "stat").rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _look(proc: Path, pid: int) -> _Program | None:
-    folder = proc / str(pid)
-    try:
-        arguments = _strings(_read(folder / "cmdline"))
-        name = os.path.basename(os.readlink(folder / "exe").removesuffix(" (deleted)"))
-    except OSError:
-        return None  # gone, or not ours to look at
-    working_folder = "/"
-    with contextlib.suppress(OSError):
-        working_folder = os.readlink(folder / "cwd")
-    return _Program(pid, name, tuple(arguments), _variables(folder), working_folder)
-
-
-def _variables(folder: Path) -> dict[str, str] | None:
-    """What it was started with; None when that may not be read."""
-    try:
-        pairs = (entry.partition("=") for entry in _strings(_read(folder / "environ")))
-    except OSError:
-        return None
-    return {name: value for name, _, value in pairs if name.startswith("GC_OTEL_") or name == "OTEL_SDK_DISABLED"}
-
-
-def _strings(raw: bytes) -> list[str]:
-    return [os.fsdecode(each) for each in raw.removesuffix(b"\0").split(b"\0")] if raw else []
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_READ_BYTES_MOST)

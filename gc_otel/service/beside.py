@@ -138,9 +138,24 @@ def _start(claim: control.Claim, config: Config, follow: control.Followed) -> Ex
 
 
 def _serve(listening: socket.socket, claim: control.Claim, config: Config, follow: control.Followed) -> None:
-    from gc_otel.service.exporter import serve  # here, in the exporter: the launcher must stay small
-
+    # Here, in the exporter: the launcher must stay small. What is heavy comes first, while there is still somebody to
+    # hear that a library is missing: later this process has no standard error.
+    try:
+        from gc_otel.service import http, metrics, sampling  # noqa: F401
+        from gc_otel.service.exporter import serve
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user is to know
+        _say(
+            follow,
+            f"gc_otel: there is no exporter, and the program goes on: {type(error).__name__}: {error}. Run `gc-otel doctor`.",
+        )
+        return
     serve(listening, claim.folder, config, claim=claim, follow=[follow], linger_s=config.linger)
+
+
+def _say(follow: control.Followed, line: str) -> None:
+    if follow.stderr_fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(follow.stderr_fd, line.encode("utf-8", "replace") + b"\n")
 
 
 def _listen(config: Config) -> tuple[socket.socket, str]:

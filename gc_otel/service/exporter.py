@@ -6,15 +6,11 @@ What is heavy (opentelemetry, psutil, waitress) is imported by :func:`serve`, af
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from gc_otel._version import __version__
@@ -22,11 +18,10 @@ from gc_otel.config import Config
 from gc_otel.flight.folder import Folder
 from gc_otel.service.control import Claim, Followed
 from gc_otel.service.port import address_of
+from gc_otel.service.signals import Signals
 from gc_otel.service.status import Status
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from gc_otel.service.absence import Absence
     from gc_otel.service.following import Following
     from gc_otel.service.http import Server
@@ -53,11 +48,10 @@ def serve(
 ) -> int:
     """Serve until every followed launcher and every recorded process of the folder has gone, and ``linger_s`` more.
 
-    ``linger_s`` None: for ever.  SIGTERM: until the last recorded process has gone; a second one, or SIGINT:
-    no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
+    ``linger_s`` None: for ever.  SIGTERM: until the last of them has gone; a second one, or SIGINT: no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
     To be called by the main thread of a process that has nothing else to do.  Returns an exit code.
     """
-    with _Signals() as signals:
+    with Signals() as signals:
         exporter = _Exporter(listening, folder, config, claim=claim, linger_s=linger_s, signals=signals)
         try:
             for followed in follow:
@@ -65,48 +59,6 @@ def serve(
             return exporter.run()
         finally:
             exporter.close()
-
-
-class _Signals:
-    """SIGTERM and SIGINT as counts, and as something to wait for; only in a main thread, where they arrive."""
-
-    def __init__(self) -> None:
-        self.terminations = 0
-        self.is_interrupted = False
-        self._before: dict[int, signal._HANDLER] = {}
-
-    def __enter__(self) -> Self:
-        self.fd, self._write_fd = os.pipe()
-        os.set_blocking(self.fd, False)
-        os.set_blocking(self._write_fd, False)
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in ((signal.SIGTERM, self._terminate), (signal.SIGINT, self._interrupt)):
-                self._before[number] = signal.signal(number, handler)
-        return self
-
-    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
-        self.terminations += 1
-        self.wake()
-
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self.is_interrupted = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Make ``fd`` readable; any thread may."""
-        with contextlib.suppress(BlockingIOError):  # full: it is readable already
-            os.write(self._write_fd, b".")
-
-    def drain(self) -> None:
-        """Make it unreadable again."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 4096)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        os.close(self.fd)
-        os.close(self._write_fd)
 
 
 class _Exporter:
@@ -120,7 +72,7 @@ class _Exporter:
         *,
         claim: Claim,
         linger_s: float | None,
-        signals: _Signals,
+        signals: Signals,
     ) -> None:
         from gc_otel.service.absence import PATIENCE_S, Absence
         from gc_otel.service.following import Following
@@ -200,10 +152,10 @@ class _Exporter:
             time.sleep(0.1)
 
     def _is_over(self) -> bool:
-        signals, living = self._signals, self._following.living()
-        if signals.is_interrupted or signals.terminations > 1 or (signals.terminations and not living):
+        signals, is_idle = self._signals, not (self._launchers or self._following.living())
+        if signals.is_interrupted or signals.terminations > 1 or (signals.terminations and is_idle):
             return True
-        if living or self._launchers:
+        if not is_idle:
             self._idle_since_s = None
             return False
         if self._idle_since_s is None:

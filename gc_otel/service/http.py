@@ -39,7 +39,7 @@ _NOT_FOUND: Final = "There is /metrics, /healthz and /readyz.\n"
 _GZIP_FROM_BYTES: Final = 2048
 _GZIP_LEVEL: Final = 1
 
-_THREADS: Final = 4
+_THREADS: Final = 8  # scrapers that wait for the same page are waiting in threads
 _CONNECTIONS_MOST: Final = 2000
 _DESCRIPTORS_KEPT: Final = 400  # for flight files, pidfds, and what libraries open for a moment
 _CONNECTIONS_LEAST: Final = 64

@@ -46,7 +46,10 @@ class Metrics:
     def _produce(self) -> list[ResourceMetrics]:
         # Under the page's lock, as is _rendered.
         self._began_ns = time.monotonic_ns()
-        self._following.refresh()
+        try:
+            self._following.refresh()
+        except Exception as error:  # noqa: BLE001 - contained and noted: those that are known are shown all the same
+            self._ledger.note_fault("page", error)
         # Who ends from here on is shown with the numbers of now, and once more on the next page.
         shown = [(recorded, recorded.is_ended) for recorded in self._following.shown()]
         self._shown = tuple(recorded for recorded, is_ended in shown if is_ended)

@@ -65,6 +65,14 @@ def test_a_folder_has_one(call, exporter, flight_dir):
     assert f"has an exporter already, process {process.pid}, at {address.removesuffix('/metrics')}" in said.err
 
 
+def test_a_folder_that_cannot_be_used_is_one_line(call, flight_dir):
+    """Not a traceback."""
+    (flight_dir / "exporter.lock").mkdir()
+    said = call("exporter", "--port", "0")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert f"{flight_dir} cannot be used: " in said.err
+
+
 def test_values_that_do_not_fit(call, monkeypatch, flight_dir):
     """Of options argparse says so; a variable is a line on standard error, not on the first line of output."""
     for options in (("--port", "x"), ("--port", "70000"), ("--linger", "-1"), ("--linger", "inf")):

@@ -154,6 +154,12 @@ def test_an_otlp_exporter_takes_the_same(produce):
     assert list(some.bucket_counts) == [2] * layout.BUCKETS
 
 
+def test_who_has_no_name_has_the_label_all_the_same():
+    """The exporter would give the labels of the first process of a metric to all others."""
+    assert resource_of(replace(IDENTITY, service_name="")).attributes["service.name"] == "unknown_service"
+    assert resource_of(IDENTITY, pid="42@7").attributes["process.pid"] == "42@7"
+
+
 def test_the_exporters_own_metrics():
     """They carry no pid: they are of the service."""
     own = ExporterNumbers(3, 2, 10, None, 1, {"scrape": 10**9, "sampling": 0, "following": 5}, None)

@@ -21,7 +21,11 @@ import gc_otel
 from gc_otel.service import launch
 
 IMPORTABLE = str(Path(gc_otel.__file__).parents[1])
-LOADING = Path(gc_otel.__file__).parent / "probe" / "loading"
+#: In a checkout, and where a wheel's installation has put it.
+_STARTUP_FILES = (
+    Path(gc_otel.__file__).parent / "probe" / "loading" / "gc_otel.pth",
+    Path(gc_otel.__file__).parents[1] / "gc_otel.pth",
+)
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE_S = 60.0
 
@@ -174,7 +178,8 @@ def make_venv(tmp_path: Path) -> Callable[..., str]:
         (packages,) = folder.glob("lib/python*/site-packages")
         if with_gc_otel:
             (packages / "gc_otel").symlink_to(Path(gc_otel.__file__).parent)
-            (packages / "gc_otel.pth").write_text((LOADING / "gc_otel.pth").read_text())
+            startup_file = next(each for each in _STARTUP_FILES if each.exists())
+            (packages / "gc_otel.pth").write_text(startup_file.read_text())
         return str(folder / "bin" / "python")
 
     return make

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -219,6 +221,21 @@ class TestBeside:
             beside.find_or_start(folder, Config.from_env(port=0), command="x")
         assert not control.is_claimed(folder)
 
+    def test_an_exporter_that_lacks_a_library_says_so(self, folder, monkeypatch):
+        """On the launcher's standard error, which is all that anybody sees of it."""
+        read_fd, write_fd = os.pipe()
+        follow = control.Followed(0, write_fd, 1, "x")
+        monkeypatch.setitem(sys.modules, "gc_otel.service.http", None)
+        claim = control.Claim.take(folder)
+        with port.listen("127.0.0.1", 0) as listening:
+            beside._serve(listening, claim, Config.from_env(), follow)
+        claim.release()
+        os.close(write_fd)
+        with os.fdopen(read_fd) as stream:
+            line = stream.read()
+        assert line.startswith("gc_otel: there is no exporter, and the program goes on: ModuleNotFoundError: ")
+        assert line.endswith("Run `gc-otel doctor`.\n")
+
     def test_without_standard_error(self, monkeypatch):
         """There is nobody to warn."""
         monkeypatch.setattr(sys, "stderr", None)
@@ -329,13 +346,15 @@ class TestTheCommand:
         cli.main(["run", *words])
         assert become[0][1] == ["sh", "-c", "x"]
 
-    @pytest.mark.parametrize("option", [["--port", "65536"], ["--port", "x"], ["--linger", "-1"], ["--linger", "inf"]])
+    @pytest.mark.parametrize(
+        "option", [["--port", "65536"], ["--port", "x"], ["--linger", "-1"], ["--linger", "inf"], ["--host", " "]]
+    )
     def test_nonsense_is_refused(self, option, capsys):
         """By name."""
         with pytest.raises(SystemExit) as end:
             cli.main(["run", *option, "--", "true"])
         assert end.value.code == 2
-        assert "invalid" in capsys.readouterr().err
+        assert "cannot be used: it takes a" in capsys.readouterr().err.replace("takes seconds", "takes a number")
 
     def test_threads_that_nobody_can_end(self, become, monkeypatch, capsys):
         """Begun again without start-up code, and still not alone: one line, nothing started."""
@@ -347,6 +366,26 @@ class TestTheCommand:
         assert (path, words[1:4]) == (sys.executable, ["-I", "-S", "-c"])
         assert words[6:] == ["run", "--quiet", "--port", "0", "--if-busy", "exit", "--", "sh"]
         assert Path(words[5].split(os.pathsep)[0]) == Path(command.__file__).parents[2]
-        monkeypatch.setattr(sys, "flags", SimpleNamespace(isolated=1, no_site=1))
+        assert not command._was_started_again()
+        monkeypatch.setattr(command, "_was_started_again", lambda: True)
         assert cli.main(["run", "--", "sh"]) == 2
         assert "starts threads in every process here" in capsys.readouterr().err
+
+
+def test_the_launcher_imports_nothing_heavy(plain_env):
+    """It stands between the user and his program; what the exporter needs is imported in the exporter."""
+    code = (
+        "import json, os, sys\n"
+        "from gc_otel import cli\n"
+        "from gc_otel.service import launch\n"
+        "launch.start_beside = lambda serve, keep: 0\n"
+        "def execve(*_):\n"
+        "    print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})), flush=True)\n"
+        "    os._exit(0)\n"
+        "os.execve = execve\n"
+        "cli.main(['run', '--port', '0', '--', 'true'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=plain_env, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert loaded & {"opentelemetry", "psutil", "waitress", "prometheus_client", "asyncio"} == set()
+    assert "gc_otel" in loaded

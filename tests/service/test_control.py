@@ -219,15 +219,14 @@ def test_what_is_no_request_is_counted_and_answered(desk, folder, raw):
     assert json.loads(say(folder, b'{"do": "status"}\n')) == {"pid": 7}
 
 
-def test_descriptors_of_nonsense_are_closed(desk, folder, own_pidfd):
+def test_descriptors_of_nonsense_are_closed(desk, folder, own_pidfd, sleeper):
     """A pipe for a pidfd, three descriptors, a pidfd of somebody who has gone, descriptors with nonsense."""
     before = open_files()
     readable, writable = os.pipe()
-    gone = os.fork()
-    if gone == 0:
-        os._exit(0)
-    gone_fd = os.pidfd_open(gone)
-    os.waitpid(gone, 0)
+    gone = sleeper()
+    gone_fd = os.pidfd_open(gone.pid)
+    gone.kill()
+    gone.wait()
     request = b'{"do": "follow", "command": 5}\n'
     for fds in ([readable], [readable] * 3, [gone_fd], []):
         assert "error" in json.loads(say(folder, request, fds))

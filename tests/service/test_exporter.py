@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,6 +20,8 @@ from gc_otel.flight import layout
 from gc_otel.service import absence, control
 from gc_otel.service import exporter as exporters
 from gc_otel.service.control import Claim, is_claimed
+from gc_otel.service.following import Following
+from gc_otel.service.http import Server
 from gc_otel.service.recorded import Recorded
 from gc_otel.service.status import ask_status
 
@@ -204,8 +208,43 @@ def test_it_says_why_a_program_is_not_recorded(exporter, monkeypatch):
         assert said.read() == ""
 
 
-def test_health_and_readiness_can_fail(exporter, folder, monkeypatch, page_at):
-    """A main loop that does not turn; a folder that was not looked through."""
+def test_what_fails_in_the_main_loop_is_contained(exporter, folder, monkeypatch, eventually):
+    """It is noted, and the loop turns on; where the folder cannot be looked through, it is not ready."""
+    real = Following.refresh
+
+    def fail(self):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Following, "refresh", fail)
+    served = exporter()
+    told = eventually(lambda: (each := ask_status(folder)) and each.faults and each, "no fault was noted")
+    assert told.faults[0].text == "main loop: ZeroDivisionError: "
+    with pytest.raises(urllib.error.HTTPError, match="503") as error:
+        urllib.request.urlopen(f"{served.address}/readyz", timeout=60)
+    assert error.value.read() == b"the flight folder has not been looked through yet\n"
+    error.value.close()
+    monkeypatch.setattr(Following, "refresh", real)
+
+
+def test_a_page_is_made_of_those_that_are_known(service, make, monkeypatch):
+    """Also while the folder cannot be looked through."""
+    made = make()
+    service.page()
+    monkeypatch.setattr(service.following, "refresh", lambda: 1 / 0)
+    assert str(made.pid) in service.page()
+    assert service.ledger.faults[0].text.startswith("page: ZeroDivisionError")
+
+
+def test_it_does_not_outlive_its_server(exporter, folder, monkeypatch):
+    """An exporter that nobody can ask makes room for another one."""
+    served = exporter()
+    monkeypatch.setattr(Server, "alive", False)
+    assert served.ended() == 1
+    assert not is_claimed(folder)
+
+
+def test_health_can_fail(exporter, folder, monkeypatch, page_at):
+    """A main loop that does not turn."""
     served = exporter()
     assert page_at(f"{served.address}/healthz") == "ok\n"
     monkeypatch.setattr(exporters, "_ALIVE_S", -1.0)
