@@ -113,13 +113,13 @@ def test_doctor_tells_what_an_exporter_met(call, monkeypatch, flight_dir):
         "scrapes": 2,
         "processes": 3,
         "launchers": 0,
-        "skipped_files": 0,
+        "skipped_files": 5,
         "skipped_requests": 1234,
         "faults": [{"text": "once", "count": 1}, {"text": "twice", "count": 2}],
     }
     monkeypatch.setattr("gc_otel.service.status.ask", lambda *_: told)
     found, *others = _checks(call)
-    assert "2 scrapes, ending with the last process" in found["finding"]
+    assert found["finding"].endswith("2 scrapes, ending with the last process, follows 3 processes, skips 5 files")
     assert [each["status"] for each in others] == ["warn"] * 4
     said = " ".join(each["finding"] for each in others)
     for words in ("of version 0", "contained once: once", "contained 2 times: twice", "1,234 requests"):
