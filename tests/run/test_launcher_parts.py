@@ -265,6 +265,11 @@ class TestLaunch:
         with pytest.raises(NotSupported, match=says):
             launch.start_beside(lambda: None, keep=())
 
+    def test_without_proc(self, monkeypatch, tmp_path):
+        """A bare chroot: whether this process has threads cannot be seen."""
+        monkeypatch.setattr(launch, "_THREADS", str(tmp_path / "task"))
+        assert launch.why_not() == "it needs /proc"
+
     def test_without_pidfd(self, monkeypatch):
         """A Python built against an old libc."""
         monkeypatch.delattr(os, "pidfd_open")
