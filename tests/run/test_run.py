@@ -80,22 +80,18 @@ def test_the_programs_children_are_its_own(python):
     assert started.end()[0] == 0
 
 
-def test_an_exporter_does_not_hold_the_pipe(run):
+def test_an_exporter_does_not_hold_the_pipe(run, eventually):
     """`$(gc-otel run -- command 2>&1)` ends with the command, though the exporter lingers."""
-    started = run(
-        *(sys.executable, "-c", "print('all')"), options=("--port", "0", "--linger", "3600"), stderr=subprocess.STDOUT
-    )
-    exporter = None
+    command = (sys.executable, "-c", "print('all')")
+    started = run(*command, options=("--port", "0", "--linger", "3600"), stderr=subprocess.STDOUT)
     try:
         out = started.process.communicate(timeout=60)[0].splitlines()
         assert out[-1] == "all"
     finally:
-        exporter = _exporter_of(started)
-        if exporter is not None:
-            os.kill(exporter, signal.SIGINT)
+        os.kill(eventually(_exporter_of), signal.SIGINT)
 
 
-def _exporter_of(started):
+def _exporter_of():
     from gc_otel.config import Config
     from gc_otel.flight.folder import open_folder
     from gc_otel.service import control
