@@ -73,6 +73,14 @@ def test_a_folder_that_cannot_be_used_is_one_line(call, flight_dir):
     assert f"{flight_dir} cannot be used: " in said.err
 
 
+def test_elsewhere_it_says_that_it_needs_linux(call, monkeypatch):
+    """And what works there."""
+    monkeypatch.setattr("gc_otel.cli.exporter.sys.platform", "darwin")
+    said = call("exporter")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "gc-otel: the exporter service needs Linux. Library mode publishes on any platform.\n"
+
+
 def test_values_that_do_not_fit(call, monkeypatch, flight_dir):
     """Of options argparse says so; a variable is a line on standard error, not on the first line of output."""
     for options in (("--port", "x"), ("--port", "70000"), ("--linger", "-1"), ("--linger", "inf")):
