@@ -123,7 +123,7 @@ class TestEnvironment:
         file = tmp_path / "environ"
         if initial is not None:
             file.write_bytes(initial)
-        assert ("LC_CTYPE" in program._without_coerced_locale({"LC_CTYPE": value}, file)) is kept
+        assert ("LC_CTYPE" in program.without_coerced_locale({"LC_CTYPE": value}, file)) is kept
 
 
 class TestPort:

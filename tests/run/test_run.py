@@ -313,3 +313,12 @@ def test_closed_standard_descriptors(plain_env):
     subprocess.run(["/bin/sh", "-c", script], env=plain_env, check=True, timeout=60)
     # ls opens the folder and takes the lowest free one; 1 is the redirection.
     assert Path(plain_env["OUT"]).read_text().split() == ["0", "1"]
+
+
+def test_the_c_locale_stays_the_programs(run):
+    """CPython gives itself an LC_CTYPE in the C locale (PEP 538); a program that is no Python must not inherit the launcher's."""
+    env = {"LC_ALL": None, "LC_CTYPE": None, "LANG": None}
+    started = run("env", env=env)
+    code, out, _ = started.end()
+    assert code == 0
+    assert not [line for line in out.splitlines() if line.startswith("LC_")]
