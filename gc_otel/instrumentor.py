@@ -21,7 +21,8 @@ from gc_otel.record import replace
 class Options:
     """What declarative configuration (OTEL_CONFIG_FILE) may say under ``python: gc_otel:``.
 
-    The settings of :mod:`gc_otel.config`, by name; what is not given comes from the environment.
+    The settings of :mod:`gc_otel.config`, by name, without those of run mode; what is not given comes from the
+    environment.
     """
 
     dir: str | None = None

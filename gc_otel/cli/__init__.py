@@ -44,8 +44,11 @@ COMMANDS: Final = (
 )
 
 
-def make_parser(*, columns: int | None = None) -> argparse.ArgumentParser:
-    """The whole command line.  ``columns`` fixes the width of the help, and leaves colour out of it."""
+def make_parser(*, columns: int | None = None, only: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line.  ``columns`` fixes the width of the help, and leaves colour out of it.
+
+    ``only``: with no command but that one, so that a launcher does not wait for the modules of all others.
+    """
 
     def formatter(prog: str) -> argparse.HelpFormatter:
         return argparse.HelpFormatter(prog, max_help_position=_HELP_INDENT_COLUMNS, width=columns or _help_columns())
@@ -63,6 +66,8 @@ def make_parser(*, columns: int | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", prog="gc-otel")
     parsers = [parser]
     for command in COMMANDS:
+        if only not in (None, command.name):
+            continue
         module = import_module(command.module)
         child = commands.add_parser(
             command.name,
@@ -96,7 +101,8 @@ def _help_columns() -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``gc-otel`` and return its exit code."""
     _never_fail_to_encode()
-    parser = make_parser()
+    argv = sys.argv[1:] if argv is None else argv
+    parser = make_parser(only=_command_of(argv))
     try:
         arguments = parser.parse_args(argv)
         if arguments.command is None:
@@ -113,6 +119,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return EXIT_PIPE_CLOSED
     return code
+
+
+def _command_of(argv: Sequence[str]) -> str | None:
+    """The command that these arguments begin with; None where they begin with something else."""
+    return next((command.name for command in COMMANDS if [command.name] == list(argv[:1])), None)
 
 
 def say_error(message: str, remedy: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from gc_otel.cli import say_error
 from gc_otel.cli.output import printable
 from gc_otel.config import PORT_MOST, Config
+from gc_otel.errors import NotSupported
 from gc_otel.flight.folder import Folder, open_folder
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    if sys.platform != "linux":
+        raise NotSupported("the exporter service needs Linux", remedy="Library mode publishes on any platform.")
     from gc_otel.service.control import Claim
 
     config = _config(arguments)

@@ -101,12 +101,12 @@ def _prepare(arguments: argparse.Namespace, words: list[str]) -> dict[str, str] 
     config = _config(arguments)
     if not config.enabled:
         say_error(f"recording is switched off by {config.sources['enabled']}", "The program runs unrecorded.")
-        return dict(os.environ)
+        return program.without_coerced_locale(os.environ)
     try:
         folder = open_folder(config)
     except FlightFolderError as error:
         say_error(f"{error}", f"{error.remedy} The program runs unrecorded.")
-        return dict(os.environ)
+        return program.without_coerced_locale(os.environ)
     if not launch.is_alone():
         _start_again_alone(arguments, words)
     settings = {"dir": str(folder.path)}
@@ -156,7 +156,7 @@ def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:
     path = [str(Path(__file__).parents[2]), *map(os.path.abspath, sys.path)]
     code = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from gc_otel.cli import main; sys.exit(main())"
     command = [sys.executable, "-I", "-S", "-c", code, os.pathsep.join(path), "run", *options, "--", *words]
-    program.become(sys.executable, command, os.environ)
+    program.become(sys.executable, command, program.without_coerced_locale(os.environ))
 
 
 def _was_started_again() -> bool:

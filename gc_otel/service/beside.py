@@ -102,9 +102,8 @@ def _copy_of_stderr() -> int | None:
 
 
 def _joined(joined: control.Joined, config: Config) -> Exporter:
-    exporter = Exporter(joined.address)
     note = "joined the exporter of this folder"
-    if config.port not in (0, exporter.port):
+    if config.port not in (0, Exporter(joined.address).port):
         note = f"joined the exporter of this folder, which serves there and not on port {config.port}"
     return Exporter(joined.address, note)
 

@@ -37,6 +37,7 @@ _CLONE_NUMBERS: Final = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
 _CLONE_CHILD_CLEARTID: Final = 0x00200000
 _CLONE_CHILD_SETTID: Final = 0x01000000
 _PR_SET_NAME: Final = 15
+_THREADS: Final = "/proc/self/task"
 _PR_GET_TID_ADDRESS: Final = 40  # Linux 3.5, with CONFIG_CHECKPOINT_RESTORE
 
 #: As `ps -o comm` and `top` show it: 15 letters at most.
@@ -49,6 +50,8 @@ def why_not() -> str | None:
         return "it needs Linux"
     if os.uname().machine not in _CLONE_NUMBERS:
         return f"it is not made for {os.uname().machine}"
+    if not os.path.isdir(_THREADS):
+        return "it needs /proc"
     if not hasattr(os, "pidfd_open"):
         return "this Python was built without pidfd_open()"
     return None
@@ -56,7 +59,7 @@ def why_not() -> str | None:
 
 def is_alone() -> bool:
     """Whether this process has one thread only, as a raw clone demands."""
-    return len(os.listdir("/proc/self/task")) == 1
+    return len(os.listdir(_THREADS)) == 1
 
 
 def flush_output() -> None:

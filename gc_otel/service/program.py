@@ -64,7 +64,7 @@ def environment(env: Mapping[str, str], **settings: str) -> dict[str, str]:
     ``settings`` are names of :mod:`gc_otel.config`, in small letters.
     """
     ours = {f"GC_OTEL_{name.upper()}": value for name, value in settings.items()}
-    result = {**_without_coerced_locale(env), **ours, "GC_OTEL_AUTOLOAD": "true"}
+    result = {**without_coerced_locale(env), **ours, "GC_OTEL_AUTOLOAD": "true"}
     if not has_startup_file(_PACKAGE.parent):
         given = env.get("PYTHONPATH", "")
         # An empty part, but not an empty variable, is the current folder.
@@ -86,7 +86,7 @@ def has_startup_file(folder: Path) -> bool:
     )
 
 
-def _without_coerced_locale(env: Mapping[str, str], initial: Path = Path("/proc/self/environ")) -> dict[str, str]:
+def without_coerced_locale(env: Mapping[str, str], initial: Path = Path("/proc/self/environ")) -> dict[str, str]:
     """Without the LC_CTYPE that this interpreter gave itself in the C locale (PEP 538): the program is to decide anew."""
     kept = dict(env)
     try:

@@ -40,7 +40,7 @@ class Signals:
 
     def wake(self) -> None:
         """Make ``fd`` readable; any thread may."""
-        with contextlib.suppress(BlockingIOError):  # full: it is readable already
+        with contextlib.suppress(OSError):  # full: it is readable already; or at its end, and nobody waits
             os.write(self._write_fd, b".")
 
     def drain(self) -> None:
@@ -51,5 +51,7 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        # Taken away before it is closed: a thread that is late must not write to whoever gets the number next.
+        write_fd, self._write_fd = self._write_fd, -1
         os.close(self.fd)
-        os.close(self._write_fd)
+        os.close(write_fd)

@@ -73,6 +73,14 @@ def test_a_folder_that_cannot_be_used_is_one_line(call, flight_dir):
     assert f"{flight_dir} cannot be used: " in said.err
 
 
+def test_elsewhere_it_says_that_it_needs_linux(call, monkeypatch):
+    """And what works there."""
+    monkeypatch.setattr("gc_otel.cli.exporter.sys.platform", "darwin")
+    said = call("exporter")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "gc-otel: the exporter service needs Linux. Library mode publishes on any platform.\n"
+
+
 def test_values_that_do_not_fit(call, monkeypatch, flight_dir):
     """Of options argparse says so; a variable is a line on standard error, not on the first line of output."""
     for options in (("--port", "x"), ("--port", "70000"), ("--linger", "-1"), ("--linger", "inf")):
@@ -113,13 +121,13 @@ def test_doctor_tells_what_an_exporter_met(call, monkeypatch, flight_dir):
         "scrapes": 2,
         "processes": 3,
         "launchers": 0,
-        "skipped_files": 0,
+        "skipped_files": 5,
         "skipped_requests": 1234,
         "faults": [{"text": "once", "count": 1}, {"text": "twice", "count": 2}],
     }
     monkeypatch.setattr("gc_otel.service.status.ask", lambda *_: told)
     found, *others = _checks(call)
-    assert "2 scrapes, ending with the last process" in found["finding"]
+    assert found["finding"].endswith("2 scrapes, ending with the last process, follows 3 processes, skips 5 files")
     assert [each["status"] for each in others] == ["warn"] * 4
     said = " ".join(each["finding"] for each in others)
     for words in ("of version 0", "contained once: once", "contained 2 times: twice", "1,234 requests"):

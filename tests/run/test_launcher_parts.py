@@ -123,7 +123,7 @@ class TestEnvironment:
         file = tmp_path / "environ"
         if initial is not None:
             file.write_bytes(initial)
-        assert ("LC_CTYPE" in program._without_coerced_locale({"LC_CTYPE": value}, file)) is kept
+        assert ("LC_CTYPE" in program.without_coerced_locale({"LC_CTYPE": value}, file)) is kept
 
 
 class TestPort:
@@ -226,6 +226,7 @@ class TestBeside:
         read_fd, write_fd = os.pipe()
         follow = control.Followed(0, write_fd, 1, "x")
         monkeypatch.setitem(sys.modules, "gc_otel.service.http", None)
+        monkeypatch.delattr("gc_otel.service.http", raising=False)  # where another test has imported it
         claim = control.Claim.take(folder)
         with port.listen("127.0.0.1", 0) as listening:
             beside._serve(listening, claim, Config.from_env(), follow)
@@ -264,6 +265,11 @@ class TestLaunch:
         assert says in launch.why_not()
         with pytest.raises(NotSupported, match=says):
             launch.start_beside(lambda: None, keep=())
+
+    def test_without_proc(self, monkeypatch, tmp_path):
+        """A bare chroot: whether this process has threads cannot be seen."""
+        monkeypatch.setattr(launch, "_THREADS", str(tmp_path / "task"))
+        assert launch.why_not() == "it needs /proc"
 
     def test_without_pidfd(self, monkeypatch):
         """A Python built against an old libc."""

@@ -80,22 +80,18 @@ def test_the_programs_children_are_its_own(python):
     assert started.end()[0] == 0
 
 
-def test_an_exporter_does_not_hold_the_pipe(run):
+def test_an_exporter_does_not_hold_the_pipe(run, eventually):
     """`$(gc-otel run -- command 2>&1)` ends with the command, though the exporter lingers."""
-    started = run(
-        *(sys.executable, "-c", "print('all')"), options=("--port", "0", "--linger", "3600"), stderr=subprocess.STDOUT
-    )
-    exporter = None
+    command = (sys.executable, "-c", "print('all')")
+    started = run(*command, options=("--port", "0", "--linger", "3600"), stderr=subprocess.STDOUT)
     try:
         out = started.process.communicate(timeout=60)[0].splitlines()
         assert out[-1] == "all"
     finally:
-        exporter = _exporter_of(started)
-        if exporter is not None:
-            os.kill(exporter, signal.SIGINT)
+        os.kill(eventually(_exporter_of), signal.SIGINT)
 
 
-def _exporter_of(started):
+def _exporter_of():
     from gc_otel.config import Config
     from gc_otel.flight.folder import open_folder
     from gc_otel.service import control
@@ -317,3 +313,12 @@ def test_closed_standard_descriptors(plain_env):
     subprocess.run(["/bin/sh", "-c", script], env=plain_env, check=True, timeout=60)
     # ls opens the folder and takes the lowest free one; 1 is the redirection.
     assert Path(plain_env["OUT"]).read_text().split() == ["0", "1"]
+
+
+def test_the_c_locale_stays_the_programs(run):
+    """CPython gives itself an LC_CTYPE in the C locale (PEP 538); a program that is no Python must not inherit the launcher's."""
+    env = {"LC_ALL": None, "LC_CTYPE": None, "LANG": None}
+    started = run("env", env=env)
+    code, out, _ = started.end()
+    assert code == 0
+    assert not [line for line in out.splitlines() if line.startswith("LC_")]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import gc_otel
 from gc_otel.config import Config
 from gc_otel.flight import layout
 from gc_otel.flight.snapshot import HistoryPoint
@@ -131,6 +135,28 @@ def test_the_thread_samples_until_it_is_stopped(service, found, eventually):
     eventually(lambda: not sampling._sources, "it was not forgotten")
     stop()
     assert not [each for each in samplings.threading.enumerate() if each.name == "gc_otel-sampling"]
+
+
+def test_a_process_in_c_code_is_sampled_and_shown(service, values_of, flight_dir):
+    """Its own monitor cannot run: the GIL is not to be had."""
+    program = Path(__file__).parent / "programs" / "in_c.py"
+    env = {**os.environ, "PYTHONPATH": str(Path(gc_otel.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, env=env)
+    try:
+        assert process.stdout.readline() == b"here\n"
+        service.following.refresh()
+        (recorded,) = service.following.living()
+        for _ in range(3):
+            service.sampling.round()
+        points = recorded.history.points()
+        assert [point.rss_bytes > 2**20 for point in points] == [True] * 3
+        assert points[0].unix_ns < points[2].unix_ns
+        page = service.page()
+        assert sum(values_of(page, "cpython_gc_collections_total").values()) >= 1
+        assert len(values_of(page, "process_memory_usage_bytes")) == 1
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_history_is_a_ring():

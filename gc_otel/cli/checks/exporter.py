@@ -30,7 +30,9 @@ def check_exporter(folder: Folder) -> Iterator[Check]:
 
 
 def _found(status: Status) -> Iterator[Check]:
-    yield ok(_GROUP, f"{status.address}/metrics, {exporter_text(status)}, follows {status.processes} processes")
+    skipped = f", skips {count_text(status.skipped_files)} files" if status.skipped_files else ""
+    follows = f"follows {count_text(status.processes)} processes{skipped}"
+    yield ok(_GROUP, f"{status.address}/metrics, {exporter_text(status)}, {follows}")
     if status.version != __version__:
         yield warn(
             _GROUP,
