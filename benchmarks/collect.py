@@ -8,11 +8,10 @@ histogram is fed from the events at the collect, and never from the gc callback.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from statistics import median
 from typing import Final
 
-from benchmarks.process import run_program
+from benchmarks.process import is_there, run_program
 from benchmarks.result import Result, row_of, skipped
 
 NAME: Final = "collect"
@@ -21,7 +20,7 @@ TITLE: Final = "CPU time of one collect, with the SDK's own share"
 
 def run(*, quick: bool) -> Result:
     """Measure after 0 to 10 000 collections."""
-    if find_spec("opentelemetry.sdk") is None or find_spec("prometheus_client") is None:
+    if not is_there("opentelemetry.sdk") or not is_there("prometheus_client"):
         return skipped(NAME, TITLE, "needs opentelemetry-sdk and opentelemetry-exporter-prometheus")
     answer = run_program("collect_cost.py", 3 if quick else 30)
     rows = [row_of("without gc_otel", answer["bare"], "us")]

@@ -9,6 +9,8 @@ Scraped, the two are processes of their own, since an SDK keeps the instruments 
 scrape in each round, answered by the worker under load.  The p99 of wrk, which fills in the
 requests that it could not send meanwhile, shows what that costs; no target is set for it.
 
+Beside throughput and p99 stands the CPU time of one request, which other work on the machine disturbs less.
+
 Every two rounds beside each other give one ratio; the figure is their median, with a
 bootstrap 90 % interval.  The target is met or missed where the whole interval is on
 one side of it, and undecided where it is not.
@@ -16,7 +18,6 @@ one side of it, and undecided where it is not.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -30,11 +31,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.process import environment, flight_folder
+from benchmarks.process import environment, flight_folder, is_there
 from benchmarks.result import Result, Row, interval_of_median, skipped, verdict_of_interval
 
 NAME: Final = "service"
@@ -43,6 +43,7 @@ MOST_LOSS: Final = 0.01
 _START_PATIENCE_S: Final = 30.0
 _ROUND_S: Final = 1
 _STARTS: Final = 3
+_SETTLE_S: Final = 0.2  # the first sample comes at once, and seldom afterwards
 _NEEDS: Final = ("flask", "gunicorn", "opentelemetry.exporter.prometheus")
 _UNITS_MS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
@@ -71,12 +72,13 @@ class Load:
 
     per_second: float
     p99_ms: float
+    cpu_us: float  # of the service, for one request: other work on the machine is not in it
 
 
 def run(*, quick: bool) -> Result:
     """Both kinds of worker, both handlers."""
     wrk = _find_wrk()
-    missing = [name for name in _NEEDS if not _is_there(name)]
+    missing = [name for name in _NEEDS if not is_there(name)]
     if wrk is None or missing:
         return skipped(NAME, TITLE, f"needs {', '.join([*missing, *([] if wrk else ['wrk'])])}")
     rows: list[Row] = []
@@ -109,12 +111,6 @@ def _measure_scraped(wrk: str, options: list[str], pairs: Pairs, *, ours_first: 
                 pairs[case] += _paired(
                     partial(_drive, wrk, case, ours), partial(_drive, wrk, case, bare), turns=1 if quick else 2
                 )
-
-
-def _is_there(module: str) -> bool:
-    with contextlib.suppress(ImportError):
-        return find_spec(module) is not None
-    return False
 
 
 def _find_wrk() -> str | None:
@@ -174,6 +170,11 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str) -> None:
             time.sleep(0.05)
 
 
+def _cpu_ns(address: str) -> int:
+    with urllib.request.urlopen(f"{address}/cpu", timeout=5) as answer:
+        return int(answer.read())
+
+
 def _scrape(address: str) -> None:
     with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:
         answer.read()
@@ -194,6 +195,7 @@ def _drive_toggled(wrk: str, case: Case, address: str, word: str) -> Load:
     request = urllib.request.Request(f"{address}/recording/{word}", method="POST")
     with urllib.request.urlopen(request, timeout=5) as answer:
         answer.read()
+    time.sleep(_SETTLE_S)
     return _drive(wrk, case, address)
 
 
@@ -203,19 +205,23 @@ def _drive(wrk: str, case: Case, address: str) -> Load:
         scrape.start()
     url = f"{address}/{case.route}"
     command = [wrk, "--threads", "1", "--connections", "4", "--duration", f"{_ROUND_S}s", "--latency", url]
+    before_ns = _cpu_ns(address)
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    cpu_us = (_cpu_ns(address) - before_ns) / 1e3
     if case.is_scraped:
         scrape.join()
     per_second = re.search(r"Requests/sec:\s+([\d.]+)", text)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", text)
-    if per_second is None or p99 is None or "Non-2xx" in text:
+    requests = re.search(r"(\d+) requests in", text)
+    if per_second is None or p99 is None or requests is None or "Non-2xx" in text:
         raise RuntimeError(f"wrk said: {text}")
-    return Load(float(per_second[1]), float(p99[1]) * _UNITS_MS[p99[2]])
+    return Load(float(per_second[1]), float(p99[1]) * _UNITS_MS[p99[2]], cpu_us / int(requests[1]))
 
 
 def _rows(label: str, pairs: list[tuple[Load, Load]], *, has_target: bool) -> list[Row]:
     throughput = [ours.per_second / bare.per_second for ours, bare in pairs]
     p99 = [ours.p99_ms / bare.p99_ms for ours, bare in pairs]
+    cpu = [ours.cpu_us / bare.cpu_us for ours, bare in pairs]
     more = _verdict("ratio >= ", throughput, least=1 - MOST_LOSS) if has_target else {}
     less = _verdict("ratio <= ", p99, most=1 + MOST_LOSS) if has_target else {}
     return [
@@ -234,6 +240,13 @@ def _rows(label: str, pairs: list[tuple[Load, Load]], *, has_target: bool) -> li
             *interval_of_median(p99),
             ratio=median(p99),
             **less,
+        ),
+        Row(
+            f"{label}: CPU time of one request",
+            median(ours.cpu_us for ours, _ in pairs),
+            "us",
+            *interval_of_median(cpu),
+            ratio=median(cpu),
         ),
     ]
 

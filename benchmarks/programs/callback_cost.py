@@ -22,7 +22,9 @@ from gc_otel.flight.python_recorder import PythonRecorder
 
 Callback = Callable[[str, dict[str, Any]], object]
 
-LOOPS = 800  # about a millisecond: most chunks fit between two ticks of the scheduler
+LOOPS = 800
+LEAST_LOOPS = 40
+CHUNK_NS = 1_000_000  # most chunks fit between two ticks of the scheduler, however dear the callback is
 WARM_UP_CHUNKS = 4  # over 2000 collections: the recorders ask one by one whether the first 1024 are automatic
 ATTEMPTS = 20
 
@@ -33,9 +35,9 @@ class Young:
     __slots__ = ("value",)
 
 
-def collect_automatically() -> None:
+def collect_automatically(loops: int) -> None:
     """One young collection a loop, more or less, at a threshold of 10."""
-    for _ in range(LOOPS):
+    for _ in range(loops):
         _ = [Young(), Young(), Young(), Young(), Young(), Young(), Young(), Young(), Young(), Young(), Young(), Young()]
 
 
@@ -111,17 +113,22 @@ def interruptions() -> int:
     return 0 if who is None else resource.getrusage(who).ru_nivcsw
 
 
-def measure(callback: Callback | None) -> float:
+def measure(callback: Callback | None, loops: int) -> float:
     """Nanoseconds per collection of one chunk, repeated while the kernel interrupts it."""
     for _ in range(ATTEMPTS):
         with sole_callback(callback):
             before, interrupted = collections(), interruptions()
             began_ns = time.perf_counter_ns()
-            collect_automatically()
+            collect_automatically(loops)
             spent_ns = time.perf_counter_ns() - began_ns
         if interruptions() == interrupted:
             break
     return spent_ns / (collections() - before)
+
+
+def fitting_loops(callback: Callback | None) -> int:
+    """So many that a chunk takes about CHUNK_NS."""
+    return max(LEAST_LOOPS, min(LOOPS, round(CHUNK_NS / measure(callback, LEAST_LOOPS))))
 
 
 def main() -> None:
@@ -132,12 +139,13 @@ def main() -> None:
     gc.freeze()
     names = list(callbacks)
     for name in names * WARM_UP_CHUNKS:
-        measure(callbacks[name])
+        measure(callbacks[name], LOOPS)
+    loops = {name: fitting_loops(callbacks[name]) for name in names}
     samples: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            samples[name].append(measure(callbacks[name]))
+            samples[name].append(measure(callbacks[name], loops[name]))
     print(json.dumps({"samples": samples, "missing": missing}))
 
 

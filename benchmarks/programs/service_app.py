@@ -6,6 +6,7 @@ One handler leaves no garbage to speak of, the other a few thousand objects in c
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import prometheus_client
@@ -61,6 +62,12 @@ def recording(word: str) -> Response:
     elif word == "off" and is_on:
         ours.uninstrument()
     return Response(word)
+
+
+@app.get("/cpu")
+def cpu() -> Response:
+    """CPU time of this process until now, ns."""
+    return Response(str(time.process_time_ns()))
 
 
 @app.get("/metrics")
