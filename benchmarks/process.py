@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def environment(flight_dir: Path, **more: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     path = os.pathsep.join(part for part in (str(ROOT), env.get("PYTHONPATH", "")) if part)
     return {**env, "PYTHONPATH": path, "GC_OTEL_DIR": str(flight_dir), **more}
+
+
+def is_there(module: str) -> bool:
+    """Whether it can be imported; its packages are."""
+    with suppress(ImportError):
+        return find_spec(module) is not None
+    return False
 
 
 @contextmanager

@@ -16,7 +16,6 @@ one side of it, and undecided where it is not.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -30,11 +29,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.process import environment, flight_folder
+from benchmarks.process import environment, flight_folder, is_there
 from benchmarks.result import Result, Row, interval_of_median, skipped, verdict_of_interval
 
 NAME: Final = "service"
@@ -76,7 +74,7 @@ class Load:
 def run(*, quick: bool) -> Result:
     """Both kinds of worker, both handlers."""
     wrk = _find_wrk()
-    missing = [name for name in _NEEDS if not _is_there(name)]
+    missing = [name for name in _NEEDS if not is_there(name)]
     if wrk is None or missing:
         return skipped(NAME, TITLE, f"needs {', '.join([*missing, *([] if wrk else ['wrk'])])}")
     rows: list[Row] = []
@@ -109,12 +107,6 @@ def _measure_scraped(wrk: str, options: list[str], pairs: Pairs, *, ours_first: 
                 pairs[case] += _paired(
                     partial(_drive, wrk, case, ours), partial(_drive, wrk, case, bare), turns=1 if quick else 2
                 )
-
-
-def _is_there(module: str) -> bool:
-    with contextlib.suppress(ImportError):
-        return find_spec(module) is not None
-    return False
 
 
 def _find_wrk() -> str | None:
