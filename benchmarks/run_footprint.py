@@ -1,28 +1,28 @@
 """Memory and start-up time that ``gc-otel run`` adds to the program, beside what other tools add to it.
 
 Each mode starts the same one-line program and is compared with the plain interpreter of the same round. Start-up is the
-time from the start of the process to the program's first line, so it has the launcher's own part in it; "inside" is
-the same without a launcher: what the recorder's loading costs an interpreter that inherits the environment.
+CPU time of the main thread up to the program's first line: the wall clock would measure what else the machine does. It
+goes on through an exec, so it has a launcher's own part in it; "inside" is the same without a launcher: what
+loading the recorder costs an interpreter that inherits the environment.
 Memory is what the process alone has in use (USS), read from outside, a moment after its first sample.
 The exporter is a process of its own: its memory stands in a row of its own.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.process import PROGRAMS, ROOT, environment, flight_folder
+from benchmarks.process import PROGRAMS, ROOT, environment, flight_folder, is_there
 from benchmarks.result import Result, Row, row_of, verdict
 
 NAME: Final = "run-footprint"
@@ -54,7 +54,7 @@ class Mode:
 
 @dataclass(frozen=True)
 class Sample:
-    """Of one start: seconds to the first line, bytes in use by the program and, if there is one, by its exporter."""
+    """Of one start: CPU seconds to the first line, bytes in use by the program and, if there is one, by its exporter."""
 
     seconds: float
     used: float
@@ -95,7 +95,7 @@ def _modes() -> list[Mode]:
         Mode("gc-otel run, launcher included", (*run_command, *python), {}),
     ]
     instrument = ("-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()")
-    if _is_there("opentelemetry.instrumentation.system_metrics") and _is_there("opentelemetry.distro"):
+    if is_there("opentelemetry.instrumentation.system_metrics") and is_there("opentelemetry.distro"):
         modes.append(Mode("opentelemetry-instrument, system-metrics", (sys.executable, *instrument, *python), _QUIET))
     ddtrace = _find_ddtrace()
     if ddtrace is not None:
@@ -103,26 +103,20 @@ def _modes() -> list[Mode]:
     return modes
 
 
-def _is_there(module: str) -> bool:
-    with contextlib.suppress(ImportError):
-        return find_spec(module) is not None
-    return False
-
-
 def _find_ddtrace() -> str | None:
     """Beside this Python, or where BENCHMARK_DDTRACE says; its own environment's Python runs the program then."""
     return os.environ.get("BENCHMARK_DDTRACE") or shutil.which("ddtrace-run", path=str(Path(sys.executable).parent))
 
 
-@contextlib.contextmanager
+@contextmanager
 def _running(mode: Mode, folder: Path) -> Iterator[tuple[subprocess.Popen[str], float]]:
-    began_ns = time.monotonic_ns()
     with subprocess.Popen(
         mode.command, env=environment(folder) | mode.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         if process.stdout is None or process.stdout.readline() != "ready\n":
             raise RuntimeError(f"{mode.label} did not start")
-        yield process, (time.monotonic_ns() - began_ns) / 1e9
+        on_cpu_ns, _, _ = Path(f"/proc/{process.pid}/schedstat").read_text().split()
+        yield process, int(on_cpu_ns) / 1e9
         process.communicate()
 
 

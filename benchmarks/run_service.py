@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 
 from benchmarks import service
-from benchmarks.process import environment, flight_folder
+from benchmarks.process import environment, flight_folder, is_there
 from benchmarks.result import Result, Row, skipped
 from benchmarks.service import Case, Load
 
@@ -48,7 +48,7 @@ class Service:
 def run(*, quick: bool) -> Result:
     """Both kinds of worker, both handlers."""
     wrk = service._find_wrk()
-    missing = [name for name in ("flask", "gunicorn", "waitress") if not service._is_there(name)]
+    missing = [name for name in ("flask", "gunicorn", "waitress") if not is_there(name)]
     if wrk is None or missing:
         return skipped(NAME, TITLE, f"needs {', '.join([*missing, *([] if wrk else ['wrk'])])}")
     rows: list[Row] = []

@@ -63,10 +63,15 @@ def _program() -> str:
 
 
 def _module_name() -> str:
-    """Of ``python -m NAME``, which shows its flag until the module is found: the word in front of its arguments."""
-    word = sys.orig_argv[-len(sys.argv)] if len(sys.orig_argv) >= len(sys.argv) else ""
-    # Options may be written together, and the name too: -Im NAME, -mNAME.
-    return "python -m " + (word.partition("m")[2] if word.startswith("-") else word)
+    """``python -m NAME``: it stands in front of the program's arguments, which must not be taken for it."""
+    given, at = sys.orig_argv, len(sys.orig_argv) - len(sys.argv)
+    if at > 0 and given[at + 1 :] == sys.argv[1:]:
+        option, word = given[at - 1], given[at]
+        if option.startswith("-") and not option.startswith("--") and option.endswith("m"):  # -m NAME, -Im NAME
+            return f"python -m {word}"
+        if word.startswith("-m"):
+            return f"python -m {word[2:]}"
+    return "python -m"
 
 
 def process_start_unix_ns(stat: str | os.PathLike[str] = "/proc/self/stat") -> int | None:

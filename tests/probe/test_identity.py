@@ -99,6 +99,26 @@ def test_the_program_is_a_name_without_arguments(monkeypatch, argv, program):
     assert identity._program() == program
 
 
+@pytest.mark.parametrize(
+    ("orig_argv", "argv", "program"),
+    [
+        (["python", "-m", "gunicorn", "--bind", "x"], ["-m", "--bind", "x"], "python -m gunicorn"),
+        (["python", "-Im", "gunicorn"], ["-m"], "python -m gunicorn"),
+        (["python", "-W", "error", "-mgunicorn", "a"], ["-m", "a"], "python -m gunicorn"),
+        (["python", "-m", "gunicorn", "--password", "secret"], ["-m"], "python -m"),
+        (["python", "app.py", "-m", "secret"], ["-m", "other"], "python -m"),
+        (["python", "--m", "secret"], ["-m"], "python -m"),
+        (["python"], ["-m"], "python -m"),
+        ([], ["-m"], "python -m"),
+    ],
+)
+def test_a_module_is_named_while_it_is_looked_for(monkeypatch, orig_argv, argv, program):
+    """Run mode begins before the module is found; where the words do not fit together nothing is guessed."""
+    monkeypatch.setattr(identity.sys, "orig_argv", orig_argv)
+    monkeypatch.setattr(identity.sys, "argv", argv)
+    assert identity._program() == program
+
+
 def test_an_embedded_python_without_argv(monkeypatch):
     """sys.argv need not exist."""
     monkeypatch.delattr(identity.sys, "argv")

@@ -172,10 +172,19 @@ def test_it_ends_when_launcher_and_processes_have_gone(exporter, make, folder, e
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_it_lingers_for_a_last_scrape(command, folder, page_at, sleeper, eventually):
+def is_ready(address):
+    try:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=60) as answer:
+            return answer.read() == b"ok\n"
+    except urllib.error.HTTPError as error:  # 503 until it has looked through the folder
+        error.close()
+        return False
+
+
+def test_it_lingers_for_a_last_scrape(command, folder, sleeper, eventually):
     """And who joins meanwhile is followed."""
     process, address = command("--linger", "3600")
-    assert page_at(f"{address}/readyz") == "ok\n"
+    eventually(lambda: is_ready(address), "it is not ready")
     launcher = sleeper()
     pidfd = os.pidfd_open(launcher.pid)
     joined = control.join(folder, pidfd=pidfd, stderr_fd=None, command="pytest")
