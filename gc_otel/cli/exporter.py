@@ -58,8 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if sys.platform != "linux":
         raise NotSupported("the exporter service needs Linux", remedy="Library mode publishes on any platform.")
+    from gc_otel.otel.prometheus import check_exporter_version
     from gc_otel.service.control import Claim
 
+    check_exporter_version()
     config = _config(arguments)
     folder = open_folder(config)
     try:

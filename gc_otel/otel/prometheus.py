@@ -10,6 +10,7 @@ there is no public way to feed a reader with points that are aggregated already.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
 
+from gc_otel.errors import NotSupported
 from gc_otel.otel.producer import PROCESS_PID, SERVICE_NAME
 
 #: Resource attributes that are labels of every series.
 COPIED: Final = frozenset({PROCESS_PID, SERVICE_NAME})
 
 PLAIN_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+#: The first exporter that copies resource attributes to its series.
+_VERSION_LEAST: Final = "0.66b0"
 
 _Encoder = Callable[[CollectorRegistry], bytes]
 
@@ -58,6 +63,7 @@ class Page:
         self._registry = CollectorRegistry(auto_describe=False)
         # The reader's own target_info would be one line for all processes, and no scope labels: they
         # would say the same on every series.
+        check_exporter_version()
         reader = PrometheusMetricReader(
             disable_target_info=True,
             scope_info_enabled=False,
@@ -103,6 +109,18 @@ class _Targets:
                 family.add_metric([], {_label(name): str(value) for name, value in attributes.items()})
         self.resource_metrics = ()
         yield family
+
+
+def check_exporter_version() -> None:
+    """NotSupported where the installed opentelemetry-exporter-prometheus is too old for a page of several processes.
+
+    Not a requirement of the package: it would force the SDK of this year on every program in library mode.
+    """
+    if "resource_attribute_filter" not in inspect.signature(PrometheusMetricReader).parameters:
+        raise NotSupported(
+            f"the exporter service needs opentelemetry-exporter-prometheus {_VERSION_LEAST} or newer",
+            remedy="Run `pip install -U opentelemetry-exporter-prometheus`. Library mode works with the installed one.",
+        )
 
 
 def _label(name: str) -> str:

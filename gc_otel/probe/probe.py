@@ -22,6 +22,7 @@ from gc_otel.probe.clockwork import clockwork
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
 from gc_otel.probe.monitor import Monitor, Sampler
+from gc_otel.probe.unpatched import unpatched
 
 TYPE_CHECKING = False  # as in gc_otel/__init__.py
 if TYPE_CHECKING:
@@ -184,14 +185,38 @@ class Probe:
             self.note_fault("monitor", error)
 
     def _begin_again_in_child(self) -> None:
-        """In a forked child: everything of the parent's is let go, nothing of it touched."""
+        """In a forked child: everything of the parent's is let go, nothing of it touched.
+
+        Tried twice, because what a signal handler raises in the middle comes once; half of a recording is none.
+        """
         self._lock = RLock()  # the old one may have been held by a thread that is not here
         self._recorder.uninstall()
         self.epoch += 1
-        try:
-            self._begin()
-        except Exception as error:  # noqa: BLE001 - a child without a recorder is better than a child without a program
-            say(f"gc_otel: this forked process is not recorded: {error}. {_remedy(error)}")
+        parents, failure, interruption = self._mapping, None, None
+        for _ in range(2):
+            try:
+                self._begin()
+                failure = None
+                break
+            except BaseException as error:  # noqa: BLE001 - told or raised below
+                failure = error
+                interruption = interruption if isinstance(error, Exception) else error
+                if self._mapping is not parents:
+                    self._let_go()
+        if isinstance(failure, Exception):  # a child without a recorder is better than a child without a program
+            say(f"gc_otel: this forked process is not recorded: {failure}. {_remedy(failure)}")
+        if interruption is not None:
+            raise interruption
+
+    def _let_go(self) -> None:
+        import contextlib  # costs 1 ms where nothing fails
+
+        with contextlib.suppress(Exception):
+            self._clockwork.end()
+            self._recorder.uninstall()
+        with contextlib.suppress(Exception):
+            self._mapping.close()
+            self._remove_file()
 
     def stop(self) -> None:
         """Leave nothing behind: callback, thread, mapping, file.  A second call does nothing."""
@@ -216,7 +241,7 @@ class Probe:
             if inside or time.monotonic() > deadline_s:
                 _leftovers.append(self._recorder)
                 return
-            time.sleep(0.0005)
+            unpatched("time", "sleep")(0.0005)  # under gevent the other one cannot be called from its hub
 
     def _remove_file(self) -> None:
         if self.location is not None:

@@ -10,13 +10,12 @@ unraisable here, instead of reaching the program.
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
-import sys
-import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
+
+from gc_otel.probe.unpatched import unpatched
 
 _GONE_ATTEMPTS: Final = 500
 _GONE_PAUSE_S: Final = 0.00002
@@ -51,17 +50,11 @@ class Ticker(Protocol):
         """At-fork hook: have ``on_child`` called."""
 
 
-def _real(name: str) -> Any:
-    """A function of ``_thread`` as it was before gevent replaced it."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey.get_original("_thread", name) if monkey is not None else getattr(_thread, name)
-
-
 class _Round:
     """One thread's life: told to stop by ``wake``, known to have stopped by ``done``."""
 
     def __init__(self) -> None:
-        allocate = _real("allocate_lock")
+        allocate = unpatched("_thread", "allocate_lock")
         self.wake, self.done = allocate(), allocate()
         self.wake.acquire()
         self.done.acquire()
@@ -79,7 +72,7 @@ class PythonTicker:
         # At most one.  A list, because pop() is one step: two threads that fork at the same time
         # must not both wait for the same round to end.
         self._rounds: list[_Round] = []
-        self._starting = _real("RLock")()
+        self._starting = unpatched("_thread", "RLock")()
         self._wanted_by = 0  # the process that started and did not stop it; 0 for none
         self.faults = 0
 
@@ -109,7 +102,7 @@ class PythonTicker:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            _real("start_new_thread")(self._run, (this_round,))
+            unpatched("_thread", "start_new_thread")(self._run, (this_round,))
             self._rounds.append(this_round)
         except RuntimeError as error:
             raise OSError(str(error)) from error
@@ -117,7 +110,7 @@ class PythonTicker:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _run(self, this_round: _Round) -> None:
-        this_round.thread_id = _real("get_native_id")()
+        this_round.thread_id = unpatched("_thread", "get_native_id")()
         try:
             while True:
                 try:
@@ -143,7 +136,7 @@ class PythonTicker:
         if this_round.pid != os.getpid():
             return
         this_round.wake.release()
-        if this_round.thread_id == _real("get_native_id")():
+        if this_round.thread_id == unpatched("_thread", "get_native_id")():
             return
         this_round.done.acquire()
         _wait_until_gone(this_round.thread_id)
@@ -168,7 +161,7 @@ class PythonTicker:
 
     def after_fork_in_child(self) -> None:
         """At-fork hook: the child begins anew."""
-        self._starting = _real("RLock")()
+        self._starting = unpatched("_thread", "RLock")()
         self._rounds.clear()
         wanted, self._wanted_by = self._wanted_by, 0
         if wanted:
@@ -180,4 +173,4 @@ def _wait_until_gone(thread_id: int) -> None:
     for _ in range(_GONE_ATTEMPTS):
         if not os.path.exists(task):
             return
-        time.sleep(_GONE_PAUSE_S)
+        unpatched("time", "sleep")(_GONE_PAUSE_S)

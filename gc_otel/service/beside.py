@@ -140,8 +140,11 @@ def _serve(listening: socket.socket, claim: control.Claim, config: Config, follo
     # Here, in the exporter: the launcher must stay small. What is heavy comes first, while there is still somebody to
     # hear that a library is missing: later this process has no standard error.
     try:
+        from gc_otel.otel.prometheus import check_exporter_version
         from gc_otel.service import http, metrics, sampling  # noqa: F401
         from gc_otel.service.exporter import serve
+
+        check_exporter_version()
     except Exception as error:  # noqa: BLE001 - whatever it is, the user is to know
         _say(
             follow,

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from gc_otel.config import Config
+from gc_otel.errors import NotSupported
 from gc_otel.flight.folder import open_folder
 from gc_otel.service.control import Claim
 from gc_otel.service.status import ask_status
@@ -145,3 +146,16 @@ def test_doctor_tells_of_one_that_does_not_answer(call, flight_dir):
     (silent,) = _checks(call)
     assert (silent["status"], silent["finding"]) == ("warn", "one has this folder, and does not answer")
     claim.release()
+
+
+def test_an_installation_that_is_too_old_says_so(call, monkeypatch, flight_dir):
+    """The command ends with what to do, and doctor warns before anybody tries."""
+
+    def refuse():
+        raise NotSupported("too old", remedy="Run `pip install -U`.")
+
+    monkeypatch.setattr("gc_otel.otel.prometheus.check_exporter_version", refuse)
+    said = call("exporter", "--port", "0")
+    assert (said.code, said.out, said.err) == (1, "", "gc-otel: too old. Run `pip install -U`.\n")
+    warned, none = _checks(call)
+    assert (warned["status"], warned["finding"], none["status"]) == ("warn", "too old", "ok")

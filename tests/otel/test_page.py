@@ -211,3 +211,17 @@ def test_the_private_hook_of_the_sdk_is_as_it_was():
     reader.collect()
     assert received == [data]
     assert asked == [((reader,), {"timeout_millis": 10_000})]
+
+
+def test_an_exporter_that_is_too_old_is_named(monkeypatch):
+    """One that has no `resource_attribute_filter`, which older environments may keep for library mode."""
+    from gc_otel.errors import NotSupported
+    from gc_otel.otel import prometheus
+
+    def reader(*, disable_target_info=False):
+        raise AssertionError("not to be made")
+
+    monkeypatch.setattr(prometheus, "PrometheusMetricReader", reader)
+    with pytest.raises(NotSupported, match="needs opentelemetry-exporter-prometheus 0") as caught:
+        prometheus.Page(list)
+    assert "pip install -U opentelemetry-exporter-prometheus" in caught.value.remedy

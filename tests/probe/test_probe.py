@@ -429,6 +429,28 @@ def test_the_child_without_a_new_beginning_lives(start_probe, monkeypatch, capfd
     assert capfd.readouterr().err.startswith("gc_otel: this forked process is not recorded: no room")
 
 
+def test_the_child_that_is_interrupted_begins_once_more(start_probe, monkeypatch, flight_dir):
+    """A signal's handler raises in the middle: the child is recorded all the same, has one file, and the program is told."""
+    start_probe()
+    current = probe.current()
+    parents_path, make_monitor = current.path, current._make_monitor
+    current._clockwork.end()
+    interruptions = [KeyboardInterrupt()]
+
+    def interrupted():
+        if interruptions:
+            raise interruptions.pop()
+        return make_monitor()
+
+    monkeypatch.setattr(current, "_make_monitor", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        current._begin_again_in_child()
+    before = reader.read_collector(current.source).collections
+    gc.collect()
+    assert reader.read_collector(current.source).collections == before + 1
+    assert {path for path in flight_dir.glob("*.flight*") if path != parents_path} == {current.path}
+
+
 def test_the_exit_hook_notes_a_clean_end_first(start_probe):
     """A reader that has the file open sees that its process ended by itself."""
     start_probe()

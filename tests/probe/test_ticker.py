@@ -17,6 +17,7 @@ import pytest
 from gc_otel import _native
 from gc_otel.probe import ticker as tickers
 from gc_otel.probe.ticker import PythonTicker
+from gc_otel.probe.unpatched import unpatched
 
 PATIENCE_S = 20.0
 SHORT_NS = 5_000_000
@@ -281,7 +282,7 @@ class TestPythonOnly:
         def refuse(*_):
             raise RuntimeError("can't start new thread")
 
-        monkeypatch.setattr(tickers._thread, "start_new_thread", refuse)
+        monkeypatch.setattr("_thread.start_new_thread", refuse)
         ticker = PythonTicker(lambda: None, lambda: None)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         with pytest.raises(OSError, match="can't start new thread"):
@@ -331,7 +332,7 @@ class TestPythonOnly:
                 return f"real {name}"
 
         monkeypatch.setitem(sys.modules, "gevent.monkey", Monkey)
-        assert tickers._real("allocate_lock") == "real allocate_lock"
+        assert unpatched("_thread", "allocate_lock") == "real allocate_lock"
         assert asked == [("_thread", "allocate_lock")]
 
     def test_the_threads_body(self):
@@ -363,6 +364,6 @@ class TestPythonOnly:
     def test_waiting_for_the_kernel_is_bounded(self, monkeypatch):
         """A thread that the kernel goes on showing is not waited for without end."""
         pauses = []
-        monkeypatch.setattr(tickers.time, "sleep", pauses.append)
+        monkeypatch.setattr("time.sleep", pauses.append)
         tickers._wait_until_gone(threading.get_native_id())
         assert len(pauses) == tickers._GONE_ATTEMPTS

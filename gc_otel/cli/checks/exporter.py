@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gc_otel._version import __version__
 from gc_otel.cli.checks import Check, ok, warn
 from gc_otel.cli.output import count_text, exporter_text
+from gc_otel.errors import NotSupported
 from gc_otel.flight.folder import Folder
 from gc_otel.service.control import is_claimed
 from gc_otel.service.status import Status, ask_status
@@ -16,6 +17,7 @@ _GROUP = "exporter service"
 
 def check_exporter(folder: Folder) -> Iterator[Check]:
     """Whether one serves this folder, where, and what it met."""
+    yield from _fitness()
     status = ask_status(folder)
     if status is not None:
         yield from _found(status)
@@ -27,6 +29,15 @@ def check_exporter(folder: Folder) -> Iterator[Check]:
         )
     else:
         yield ok(_GROUP, "none serves this folder: gc-otel run and gc-otel exporter start one, library mode needs none")
+
+
+def _fitness() -> Iterator[Check]:
+    from gc_otel.otel.prometheus import check_exporter_version
+
+    try:
+        check_exporter_version()
+    except NotSupported as error:
+        yield warn(_GROUP, str(error), error.remedy)
 
 
 def _found(status: Status) -> Iterator[Check]:
