@@ -41,7 +41,6 @@ _CPU_CLOCK_NS: Final = getattr(time, "thread_time_ns", time.monotonic_ns)  # not
 _THREAD_ID: Final = getattr(threading, "get_native_id", threading.get_ident)
 _COUNT_LIMIT: Final = 2**48  # more objects than an address space holds: nonsense of a neighbour's
 _LONGEST_S: Final = 1e9  # no duration is believed that is longer than 30 years
-_WRITE_ATTEMPTS: Final = 3
 
 # Names of the layout as constants of this module: a callback pays for every look-up.
 _BOUNDS_NS: Final = layout.DURATION_BOUNDS_NS
@@ -123,6 +122,16 @@ def _place_among_longest(cells: memoryview, entries: int, duration_ns: int) -> t
     return (LONGEST.offset_bytes + place * _EVENT_BYTES,), len(durations), floor_ns
 
 
+class _Lost:
+    """An exception that only a report can tell of any more: CPython reports what a finalizer raises, at once."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __del__(self) -> None:
+        raise self._error
+
+
 class PythonRecorder:
     """Writes every collection of this interpreter into ``mapping``.
 
@@ -173,12 +182,14 @@ class PythonRecorder:
                 self._record_start(info)
             else:
                 self._record_stop(info)
-        except BaseException as error:
+        except Exception:  # noqa: BLE001 - whatever it was: MemoryError, a neighbour's nonsense in info
             if phase != "start":  # this collection is over, recorded or not
                 self._cells[_SINCE] = self._since_ns = 0
-            if not isinstance(error, Exception):
-                raise
-            self.faults += 1  # whatever it was: MemoryError, a neighbour's nonsense in info
+            self.faults += 1
+        except BaseException:
+            if phase != "start":
+                self._cells[_SINCE] = self._since_ns = 0
+            raise
 
     def _record_start(self, info: dict[str, Any]) -> None:
         self._since_ns = 0  # of a stop that was missed
@@ -215,22 +226,29 @@ class PythonRecorder:
         if not self._since_ns:  # installed while a collection was running
             self._cells[_NO_START[_generation(info)]] += 1
             return
-        interruption: BaseException | None = None
-        for _ in range(_WRITE_ATTEMPTS):
+        # Two handlers often raise one right after the other, when both signals came while this thread waited for the
+        # GIL. No loop, and no call between the clauses: CPython would run the second handler there, outside of any
+        # `try`, and the first exception would be gone without a word.
+        try:
+            self._finish(info, cpu_ns, stopped_ns)
+        except BaseException as first:
             try:
-                if self._since_ns:
-                    if self._writes is None:
-                        self._writes = self._prepare(info, cpu_ns, stopped_ns)
-                    self._write(self._writes)
-                    self._since_ns = 0  # done: what follows may be repeated, what is above may not
-                self._writes = None
-                break
-            except BaseException as error:  # noqa: BLE001 - a handler may raise anything; it is raised below
-                interruption = error
-        if interruption is not None:
-            raise interruption
+                self._finish(info, cpu_ns, stopped_ns)
+            except BaseException:
+                _Lost(first)
+                raise
+            raise
         if self._entered_ns:
             self._cells[_OVERHEAD] += (self._cost_ns + self._clock_ns() - stopped_ns) * _OVERHEAD_SAMPLING
+
+    def _finish(self, info: dict[str, Any], cpu_ns: int, stopped_ns: int) -> None:
+        """Write what this collection changes; may be interrupted and called again."""
+        if self._since_ns:
+            if self._writes is None:
+                self._writes = self._prepare(info, cpu_ns, stopped_ns)
+            self._write(self._writes)
+            self._since_ns = 0  # done: what follows may be repeated, what is above may not
+        self._writes = None
 
     def _write(self, writes: _Writes) -> None:
         odd, event_at, event, totals_at, totals, longest_at, buckets, rest = writes
