@@ -13,6 +13,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 SOURCES = sorted(str(path) for path in Path("gc_otel/_native").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("gc_otel/_native").glob("*.h"))
@@ -40,6 +41,39 @@ class OptionalBuildExt(build_ext):
         print(f"gc_otel: built with {what}", file=sys.stderr)
 
 
+class BuildWithAssets(build_py):
+    """Puts dashboards, rules and runbooks into the wheel; in the tree they stand where people look for them."""
+
+    def run(self) -> None:
+        """Copy the package, and then what `gc-otel assets export` writes."""
+        super().run()
+        if not self.editable_mode:  # an editable installation reads the tree
+            for target, source in self._assets():
+                self.mkpath(str(Path(target).parent))
+                self.copy_file(source, target)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:  # noqa: FBT001, FBT002 - setuptools' signature
+        """With the copies: an installation records these."""
+        return [*super().get_outputs(include_bytecode), *(target for target, _ in self._assets())]
+
+    def _assets(self) -> list[tuple[str, str]]:
+        return [
+            (str(Path(self.build_lib, "gc_otel", "_assets", kind, source.name)), str(source))
+            for kind, source in ASSETS
+            if not source.name.endswith("_test.yaml")
+        ]
+
+
+ASSETS = [
+    (kind, source)
+    for kind, folder, pattern in (
+        ("dashboards", "grafana/dashboards", "*.json"),
+        ("rules", "grafana/rules", "*.yaml"),
+        ("runbooks", "docs/runbooks", "*.md"),
+    )
+    for source in sorted(Path(folder).glob(pattern))
+]
+
 EXTENSION = Extension(
     "gc_otel._native._ext",
     sources=SOURCES,
@@ -56,4 +90,4 @@ EXTENSION = Extension(
     optional=True,
 )
 
-setup(ext_modules=[] if PURE else [EXTENSION], cmdclass={"build_ext": OptionalBuildExt})
+setup(ext_modules=[] if PURE else [EXTENSION], cmdclass={"build_ext": OptionalBuildExt, "build_py": BuildWithAssets})
