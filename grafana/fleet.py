@@ -185,7 +185,7 @@ def _services(board: Board) -> None:
     versions = rows(
         "Versions",
         "Processes by version of the service and of Python. Two versions of one service for more than a deploy's time: it is stuck. "
-        "Empty versions: the service does not name its own.",
+        "Look next at: Course.",
         query(f"sort_desc({_of(of.SERVICE_VERSIONS)})", "", as_table=True),
     )
     titles = {

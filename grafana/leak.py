@@ -32,7 +32,7 @@ _READ_ME: Final = """\
 **1. Is it one?** Look at *Memory floor*: only what stays after every trough counts. Steps and warm-ups flatten; a leak holds its slope \
 for hours, in *Growth* as a level line above zero.
 
-**2. Of what kind?** Compare *What grew* with *Blocks / h* of the suspects:
+**2. Of what kind?** Compare *What grew* with `Blocks / h` in *Suspects*:
 
 | RSS | blocks | unattributed | then |
 |---|---|---|---|
@@ -290,7 +290,7 @@ def _kind(board: Board) -> None:
         graph(
             "Collected objects",
             "Garbage cycles, in objects freed by the collector a second. Much of it in generation 2: cycles live until the full collection, and memory "
-            "saws. Zero while memory rises: it is no garbage, somebody holds it.",
+            "saws. Zero while memory rises: somebody holds it. Look next at: Memory floor.",
             "cps",
             *queries(
                 (

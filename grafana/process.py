@@ -108,7 +108,7 @@ def _who(board: Board) -> None:
                 rows(
                     "Recorder",
                     "Which recorder each process has, what clock it measures by, and how its collector works. native measures exactly; python "
-                    "overstates pauses while threads compete. Mode incremental or free-threaded gives generations another meaning.",
+                    "overstates pauses while threads compete. Mode incremental or free-threaded gives generations another meaning. Look next at: Collector.",
                     query(f"{uptime} * on ({BY_PROCESS}) group_right () {info}", "", as_table=True),
                 ),
                 {
@@ -180,7 +180,7 @@ def _collector(board: Board) -> None:
             "Pending, generation 0",
             (
                 "Allocations less deallocations since the last young collection, and the threshold that starts the next. A sawtooth below the "
-                "dashed line is normal; flat above it: collection is disabled, or deferred."
+                "dashed line is normal; flat above it: disabled, or deferred. Look next at: Automatic collection."
             ),
         ),
         (

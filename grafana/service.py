@@ -168,7 +168,7 @@ def _pauses(board: Board) -> None:
         heat(
             "Pauses",
             "How many collections took how long. A stable service has a thick band at the bottom (young collections) and few cells above. A band that "
-            "climbs over hours is a growing heap: look at Full collections on the Leak hunt dashboard.",
+            "climbs over hours is a growing heap: look at Mean full collection on the Leak hunt dashboard.",
             f"sum by (le) (increase({DURATION}_bucket{{{SELECTED}}}{_RATE}))",
         ),
         12,
@@ -296,7 +296,7 @@ def _memory(board: Board) -> None:
         graph(
             "Resident memory by process",
             "RSS of the ten largest processes. All of them rising alike since a start: the code keeps something. One alone: a job or a "
-            "connection of its own. Steps down at blue marks are restarts. Look next at: Allocated blocks.",
+            "connection of its own. Steps down at blue marks are restarts. Look next at: Allocated blocks by process.",
             "bytes",
             *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('process.memory.usage')}))", PROCESS_LEGEND)),
             many=True,
