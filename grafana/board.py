@@ -127,10 +127,17 @@ def annotate_processes(board: Board) -> None:
     board.annotate("Collector disabled", f"{either('cpython.gc.enabled')} == 0", who, "orange", enabled=False)
 
 
-def link_to(uid: str, *, variables: tuple[str, ...]) -> str:
-    """The path of another dashboard, the time and the named variables kept."""
-    kept = "&".join(f"${{{each}:queryparam}}" for each in ("datasource", *variables))
-    return f"/d/{uid}?${{__url_time_range}}&{kept}"
+def data_link(uid: str, title: str, kept: tuple[str, ...], chosen: dict[str, str]) -> Builder:
+    """A link of a value to another dashboard: time and the ``kept`` variables as they are, the ``chosen`` from its labels.
+
+    A label that is absent gives an empty value, and that selects what has no such label.
+    """
+    parts = ["${__url_time_range}", *(f"${{{each}:queryparam}}" for each in ("datasource", *kept))]
+    parts += [f"var-{variable}=${{__field.labels.{label}}}" for variable, label in chosen.items()]
+    return build.DashboardLink(title).url(f"/d/{uid}?{'&'.join(parts)}").target_blank(False)
 
 
-ALL_VARIABLES: Final = tuple(each.name for each in VARIABLES)
+def link_to_process() -> Builder:
+    """From a line of one process to everything that is known of it."""
+    chosen = {"job": "job", "service": "service_name", "instance": "instance", "pid": "process_pid"}
+    return data_link("gc-otel-process", "Python process", ("cluster", "namespace"), chosen)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from grafana.alerts import ALERTS, Alert
+from grafana.recording import FULL_SHARE, PROCESS_SHARE, SERVICE_P99, SERVICE_P99_SLOW
 from grafana.shapes import HEALTHY, HOURS, LEAKING, STEP_MINUTES, series
 
 _PROCESS: Final = {"job": "python", "service_name": "shop", "instance": "a:9464", "process_pid": "7"}
@@ -305,7 +306,35 @@ def _shapes() -> Iterator[str]:
     yield from _firing(expr, HOURS * 60, raised)
 
 
-_ORDER: Final = ("gc_otel.thresholds", "gc_otel.pauses", "gc_otel.services", "gc_otel.alerts")
+def _native() -> Iterator[str]:
+    """Histograms with custom bounds, as convert_classic_histograms_to_nhcb makes them: 0.15 s a second, all between 0.1 and 0.5 s."""
+    yield "- name: 'native histograms give the same series'"
+    yield "  interval: 1m"
+    histogram = "{{schema:-53 custom_values:[0.1 0.5] count:%d sum:%d buckets:[0 %d]}}"
+    grows = f"{histogram % (100, 30, 100)}+{histogram % (30, 9, 30)}x70"
+    yield from _inputs([_of(_DURATION, grows, **_FULL)])
+    yield "  promql_expr_test:"
+    process = ", ".join(f'{key}="{value}"' for key, value in _PROCESS.items())
+    service = ", ".join(f'{key}="{value}"' for key, value in _SERVICE.items())
+    for record, labels, value in (
+        (PROCESS_SHARE, process, 0.15),
+        (FULL_SHARE, process, 0.15),
+        (SERVICE_P99, service, 0.496),
+        (SERVICE_P99_SLOW, service, 0.496),
+    ):
+        yield f"  - expr: {_quoted(f'round({record}, 0.001)')}"
+        yield "    eval_time: 65m"
+        yield "    exp_samples:"
+        yield f"    - labels: {_quoted('{' + labels + '}')}"
+        yield f"      value: {value:g}"
+
+
+_GROUPS: Final = {
+    "thresholds.yaml": ("gc_otel.thresholds",),
+    "recording.yaml": ("gc_otel.pauses", "gc_otel.services"),
+    "native-histograms.yaml": ("gc_otel.pauses.native",),
+    "alerts.yaml": ("gc_otel.alerts",),
+}
 
 
 def _file(step_min: int, files: tuple[str, ...], tests: Iterable[str]) -> str:
@@ -316,7 +345,7 @@ def _file(step_min: int, files: tuple[str, ...], tests: Iterable[str]) -> str:
     ]
     order = [
         "group_eval_order:",
-        *(f"- {each}" for each in _ORDER if "thresholds" not in each or "thresholds.yaml" in files),
+        *(f"- {group}" for file in files for group in _GROUPS[file]),
     ]
     return "\n".join([*head, f"evaluation_interval: {step_min}m", *order, "tests:", *tests]) + "\n"
 
@@ -329,6 +358,7 @@ def files() -> dict[str, str]:
     }
     return {
         "alerts_test.yaml": _file(1, rules, by_step[1]),
+        "native_test.yaml": _file(1, ("native-histograms.yaml",), _native()),
         "growth_test.yaml": _file(5, rules, by_step[5]),
         "shapes_test.yaml": _file(2 * STEP_MINUTES, rules, _shapes()),
         "thresholds_test.yaml": _file(1, rules[1:], _case(MISSING)),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard as build_dashboard
-
 from grafana import recording as of
-from grafana.board import Board, link_to
+from grafana.board import Board, data_link
 from grafana.labels import SELECTED_SERVICE, SERVICE_LEGEND, VARIABLES, named
 from grafana.panels import Builder, bars, column, columns, figure, graph, queries, query, rising, rows
 from grafana.service import FULL, PAUSE, SHARE
@@ -143,13 +141,11 @@ def _worst(board: Board) -> None:
         positive = " > 0" if scale else ""
         target = query(f"sort_desc(topk(10, {named(_of(series))}{scale}{positive}))", SERVICE_LEGEND, instant=True)
         panel = bars(title, description, unit, target, steps=steps, highest=highest)
-        board.put(panel.data_links([_to_service()]), 6, 9)
+        board.put(panel.data_links([_to_service()]), 12, 8)
 
 
 def _to_service() -> Builder:
-    path = link_to(SERVICE_UID, variables=("cluster", "namespace"))
-    chosen = "&var-job=${__field.labels.job}&var-service=${__field.labels.service_name}"
-    return build_dashboard.DashboardLink("Python service").url(path + chosen).target_blank(False)
+    return data_link(SERVICE_UID, "Python service", ("cluster", "namespace"), {"job": "job", "service": "service_name"})
 
 
 def _services(board: Board) -> None:
@@ -159,29 +155,27 @@ def _services(board: Board) -> None:
         "What fires now, and since when. Each alert carries the link to its runbook: Meaning, Impact, Diagnosis, Mitigation.",
         query(f"time() - ALERTS_FOR_STATE{{{_OURS}}} and ignoring (alertstate) {_FIRING}", "", as_table=True),
     ).no_value("Nothing fires.")
-    board.put(
-        column(
-            columns(
-                alerts,
-                {
-                    "severity": "Severity",
-                    "alertname": "Alert",
-                    "job": "Job",
-                    "service_name": "Service",
-                    "instance": "Instance",
-                    "process_pid": "PID",
-                    "Value": "Active for",
-                },
-                hidden=("cluster", "namespace"),
-                sort="Active for",
-            ),
-            "Active for",
-            "s",
-            decimals=1,
+    alerts = column(
+        columns(
+            alerts,
+            {
+                "severity": "Severity",
+                "alertname": "Alert",
+                "job": "Job",
+                "service_name": "Service",
+                "instance": "Instance",
+                "process_pid": "PID",
+                "Value": "Active for",
+            },
+            hidden=("cluster", "namespace"),
+            sort="Active for",
         ),
-        12,
-        9,
+        "Active for",
+        "s",
+        decimals=1,
+        width=110,
     )
+    board.put(column(column(alerts, "Alert", "string", width=270), "Severity", "string", width=90), 15, 9)
     versions = rows(
         "Versions",
         "Processes by version of the service and of Python. Two versions of one service for more than a deploy's time: it is stuck. "
@@ -196,7 +190,7 @@ def _services(board: Board) -> None:
         "Value": "Processes",
     }
     versions = columns(versions, titles, hidden=("__name__", "cluster", "namespace"), sort="Processes")
-    board.put(column(versions, "Processes", "short"), 12, 9)
+    board.put(column(versions, "Processes", "short"), 9, 9)
 
 
 def _course(board: Board) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana.board import Board, annotate_processes
+from grafana.board import Board, annotate_processes, link_to_process
 from grafana.labels import (
     BY_INSTANCE,
     BY_PROCESS,
@@ -239,7 +239,7 @@ def _evidence(board: Board) -> None:
                 )
             ),
             many=True,
-        ),
+        ).data_links([link_to_process()]),
         12,
         8,
     )

@@ -190,12 +190,20 @@ def columns(
 
 
 def column(
-    panel: Builder, title: str, unit: str, *, steps: Steps | None = None, decimals: int | None = None
+    panel: Builder,
+    title: str,
+    unit: str,
+    *,
+    steps: Steps | None = None,
+    decimals: int | None = None,
+    width: int | None = None,
 ) -> Builder:
-    """Unit, and perhaps colours, of one column."""
+    """Unit, and perhaps colours and a width in pixels, of one column."""
     properties = [model.DynamicConfigValue(id_val="unit", value=unit)]
     if decimals is not None:
         properties.append(model.DynamicConfigValue(id_val="decimals", value=decimals))
+    if width is not None:
+        properties.append(model.DynamicConfigValue(id_val="custom.width", value=width))
     if steps is not None:
         config = {"mode": "absolute", "steps": [{"value": value, "color": color} for value, color in steps]}
         properties.append(model.DynamicConfigValue(id_val="thresholds", value=config))

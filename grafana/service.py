@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from grafana import thresholds as at
-from grafana.board import Board, annotate_processes
+from grafana.board import Board, annotate_processes, link_to_process
 from grafana.labels import (
     BY_INSTANCE,
     BY_PROCESS,
@@ -212,7 +212,7 @@ def _pauses(board: Board) -> None:
             "percentunit",
             *queries((f"topk(5, {seconds_in_gc(BY_PROCESS)})", PROCESS_LEGEND)),
             steps=SHARE,
-        ),
+        ).data_links([link_to_process()]),
         8,
         9,
     )
@@ -300,7 +300,7 @@ def _memory(board: Board) -> None:
             "bytes",
             *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('process.memory.usage')}))", PROCESS_LEGEND)),
             many=True,
-        ),
+        ).data_links([link_to_process()]),
         12,
         9,
     )
@@ -312,7 +312,7 @@ def _memory(board: Board) -> None:
             "short",
             *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')}))", PROCESS_LEGEND)),
             many=True,
-        ),
+        ).data_links([link_to_process()]),
         12,
         8,
     )

@@ -2,8 +2,8 @@
 
     python tests/grafana/_history.py END_UNIX_S > history.om
 
-Three services behind exporter services (``process_pid`` and ``service_name`` on every series) and one in library
-mode (neither).  Everything is a function of the end's time: the same call writes the same bytes.
+Four services behind exporter services (``process_pid`` and ``service_name`` on every series), one in library
+mode (neither), and one by OTLP (neither, and ``_ratio`` behind gauges of unit 1).  Everything is a function of the end's time: the same call writes the same bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from gc_otel.otel.catalog import CATALOG, DURATION_BOUNDS_S
+from gc_otel.otel.catalog import DURATION_BOUNDS_S
 
 STEP_S = 120
 #: A backfilled series has no stale marker: what follows a process begins when its last sample is no longer looked up.
@@ -45,6 +45,7 @@ class Life:
     storm: Callable[[float], float] = lambda t: 0.0
     limit: float = 512 * MIB
     enabled: Callable[[float], int] = lambda t: 1
+    otlp: bool = False
     heap: float = 1.0  # how long its full collections take, beside another of its size
 
 
@@ -60,7 +61,7 @@ def day(t: float) -> float:
 
 def fleet() -> list[Life]:
     """Every process that lived in the twelve hours."""
-    return [*_checkout(), *_catalog(), *_worker(), *_thumbs(), *_billing()]
+    return [*_checkout(), *_catalog(), *_worker(), *_thumbs(), *_billing(), *_mailer()]
 
 
 def _of(service: str, instance: str, pid: int) -> dict[str, str]:
@@ -157,6 +158,19 @@ def _billing() -> Iterator[Life]:
         )
 
 
+def _mailer() -> Iterator[Life]:
+    """By OTLP, with Prometheus' default translation."""
+    yield Life(
+        {"job": "mail/mailer", "instance": "0b5f1f6e-7f0c-4c37-9a6e-4f1f1c6f2a10"},
+        "1.1.0",
+        -9 * H,
+        math.inf,
+        lambda age, t: 120 * MIB * (0.97 + 0.03 * day(t)),
+        limit=256 * MIB,
+        otlp=True,
+    )
+
+
 class Series:
     """Lines by metric name: OpenMetrics wants every family in one piece."""
 
@@ -171,20 +185,20 @@ class Series:
         lines += [f"{name}{{{text}}} {value:.10g} {at(t)}" for t, value in points]
 
 
-def generate(end_unix_s: int) -> Iterator[str]:
-    """The text, by lines."""
+def generate(end_unix_s: int, *, hours: float = HOURS) -> Iterator[str]:
+    """The text, by lines: the last ``hours`` of it."""
     series = Series()
     begin = end_unix_s - HOURS * H
     for n, life in enumerate(fleet()):
-        _process(series, life, random.Random(n), lambda t: int(begin + t))
+        _process(series, life, random.Random(n), lambda t: int(begin + t), (HOURS - hours) * H)
     _alerts(series, lambda t: int(begin + t))
     for lines in series.families.values():
         yield from lines
     yield "# EOF"
 
 
-def _process(series: Series, life: Life, chance: random.Random, at: Callable[[float], int]) -> None:
-    times = [t for t in range(0, HOURS * H + 1, STEP_S) if life.born <= t < life.dead]
+def _process(series: Series, life: Life, chance: random.Random, at: Callable[[float], int], since: float) -> None:
+    times = [t for t in range(0, HOURS * H + 1, STEP_S) if max(life.born, since) <= t < life.dead]
     if not times:
         return
 
@@ -251,7 +265,7 @@ def _collector(add, gauge, counter, life, python, times) -> None:
         threshold = (700, 10, 10)[generation]
         gauge("cpython_gc_threshold", lambda t, n=threshold: n, **where)
         gauge("cpython_gc_pending", lambda t, n=threshold: (t * 7919 // 60) % n, **where)
-    gauge("cpython_gc_enabled", life.enabled)
+    gauge("cpython_gc_enabled" + "_ratio" * life.otlp, life.enabled)
 
 
 def _rest(gauge, counter, life, chance) -> None:
@@ -270,7 +284,7 @@ def _rest(gauge, counter, life, chance) -> None:
     for reason, rate in (("self", 0.02), ("limit", 0.0), ("no_start", 0.0), ("unseen", 0.0)):
         counter("gc_otel_events_dropped_total", lambda t, rate=rate: rate, reason=reason)
     gauge(
-        "gc_otel_recorder_info",
+        "gc_otel_recorder_info" + "_ratio" * life.otlp,
         lambda t: 1,
         gc_otel_version="0.1.0",
         gc_otel_recorder="native",
@@ -294,10 +308,6 @@ def _alerts(series: Series, at: Callable[[float], int]) -> None:
         series.add("ALERTS", labels, points, at)
         labels.pop("alertstate")
         series.add("ALERTS_FOR_STATE", labels, [(t, at(begin - 1800)) for t, _ in points], at)
-
-
-#: Every metric of the catalogue is in the history; a test compares.
-PUBLISHED = tuple(metric.name for metric in CATALOG)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_data_links_lead_somewhere(dashboards, panels):
             )
             assert handed <= names
             assert "${__url_time_range}" in link["url"]
-    assert found == 4
+    assert found >= 8
 
 
 @pytest.mark.parametrize("uid", UIDS)
