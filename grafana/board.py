@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.labels import SELECTED, VARIABLES, Variable, either, matchers
+from grafana.labels import BY_PROCESS, SELECTED, VARIABLES, Variable, either, matchers
 from grafana.names import name
 from grafana.panels import DATASOURCE, Builder
 
@@ -58,7 +58,7 @@ class Board:
             self._builder.with_variable(_variable(variable, variables[:position], first=one and position >= _ONE_FROM))
 
     def annotate(self, title: str, expr: str, text: str, color: str, *, enabled: bool = True) -> None:
-        """Mark the moments at which an expression has a value other than 0."""
+        """Mark the moments at which an expression has a value other than 0: Grafana takes 0 for no event."""
         self._builder.annotation(
             build.AnnotationQuery()
             .name(title)
@@ -123,8 +123,14 @@ def annotate_processes(board: Board) -> None:
     """Starts and collectors switched off: what explains a jump in any other panel."""
     uptime = f"{name('process.uptime')}{{{SELECTED}}}"
     who = "{{service_name}} {{instance}} {{process_pid}}"
-    board.annotate("Process started", f"{uptime} < 120", who, "blue")
-    board.annotate("Collector disabled", f"{either('cpython.gc.enabled')} == 0", who, "orange", enabled=False)
+    board.annotate("Process started", f"count by ({BY_PROCESS}) ({uptime} < 120)", who, "blue")
+    board.annotate(
+        "Collector disabled",
+        f"count by ({BY_PROCESS}) ({either('cpython.gc.enabled')} == 0)",
+        who,
+        "orange",
+        enabled=False,
+    )
 
 
 def data_link(uid: str, title: str, kept: tuple[str, ...], chosen: dict[str, str]) -> Builder:

@@ -33,8 +33,8 @@ def build() -> Board:
     old = f"group by (job, service_name, service_version) ({of.SERVICE_VERSIONS}{{{SELECTED_SERVICE}}} offset 5m)"
     board.annotate("New version", f"{new} unless {old}", "{{job}} {{service_name}} {{service_version}}", "blue")
     _now(board)
-    _worst(board)
     _services(board)
+    _worst(board)
     _course(board)
     return board
 
@@ -190,7 +190,9 @@ def _services(board: Board) -> None:
         "Value": "Processes",
     }
     versions = columns(versions, titles, hidden=("__name__", "cluster", "namespace"), sort="Processes")
-    board.put(column(versions, "Processes", "short"), 9, 9)
+    for title in ("Version", "Python"):
+        versions = column(versions, title, "string", width=90)
+    board.put(column(versions, "Processes", "short", width=100), 9, 9)
 
 
 def _course(board: Board) -> None:
