@@ -9,29 +9,22 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.labels import BY_PROCESS, SELECTED, VARIABLES, Variable, either, matchers
+from grafana.labels import BY_PROCESS, SELECTED, Variable, either, matchers
 from grafana.names import name
 from grafana.panels import DATASOURCE, Builder
 
 COLUMNS: Final = 24
 TAG: Final = "gc_otel"
 
-#: From this variable on, a dashboard about one process begins with the first value instead of all.
-_ONE_FROM: Final = [each.name for each in VARIABLES].index("instance")
 
 #: A series that every recorded process has, and one only.
 _EVERY_PROCESS: Final = name("cpython.memory.allocated_blocks")
 
 
 class Board:
-    """Collects rows and panels from left to right and from top to bottom.
+    """Collects rows and panels from left to right and from top to bottom."""
 
-    ``one``: the dashboard is about a single process, and begins with one chosen.
-    """
-
-    def __init__(
-        self, uid: str, title: str, description: str, *, span: str, variables: tuple[Variable, ...], one: bool = False
-    ) -> None:
+    def __init__(self, uid: str, title: str, description: str, *, span: str, variables: tuple[Variable, ...]) -> None:
         self.uid = uid
         self._x = self._y = self._height = self._panels = 0
         self._builder = (
@@ -55,7 +48,7 @@ class Board:
             .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         )
         for position, variable in enumerate(variables):
-            self._builder.with_variable(_variable(variable, variables[:position], first=one and position >= _ONE_FROM))
+            self._builder.with_variable(_variable(variable, variables[:position]))
 
     def annotate(self, title: str, expr: str, text: str, color: str, *, enabled: bool = True) -> None:
         """Mark the moments at which an expression has a value other than 0: Grafana takes 0 for no event."""
@@ -103,8 +96,8 @@ class Board:
         self._x, self._y, self._height = 0, self._y + self._height, 0
 
 
-def _variable(variable: Variable, outer: tuple[Variable, ...], *, first: bool) -> Builder:
-    query = (
+def _variable(variable: Variable, outer: tuple[Variable, ...]) -> Builder:
+    return (
         build.QueryVariable(variable.name)
         .label(variable.title)
         .datasource(DATASOURCE)
@@ -114,9 +107,8 @@ def _variable(variable: Variable, outer: tuple[Variable, ...], *, first: bool) -
         .multi(True)
         .include_all(True)
         .all_value(variable.all_value)
+        .current(model.VariableOption(selected=True, text="All", value="$__all"))
     )
-    # Without a current value Grafana takes the first.
-    return query if first else query.current(model.VariableOption(selected=True, text="All", value="$__all"))
 
 
 def annotate_processes(board: Board) -> None:

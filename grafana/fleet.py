@@ -175,7 +175,7 @@ def _services(board: Board) -> None:
         decimals=1,
         width=110,
     )
-    board.put(column(column(alerts, "Alert", "string", width=270), "Severity", "string", width=90), 15, 9)
+    board.put(column(column(alerts, "Alert", "string", width=270), "Severity", "string", width=90), 14, 9)
     versions = rows(
         "Versions",
         "Processes by version of the service and of Python. Two versions of one service for more than a deploy's time: it is stuck. "
@@ -192,7 +192,7 @@ def _services(board: Board) -> None:
     versions = columns(versions, titles, hidden=("__name__", "cluster", "namespace"), sort="Processes")
     for title in ("Version", "Python"):
         versions = column(versions, title, "string", width=90)
-    board.put(column(versions, "Processes", "short", width=100), 9, 9)
+    board.put(column(versions, "Processes", "short", width=100), 10, 9)
 
 
 def _course(board: Board) -> None:

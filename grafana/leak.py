@@ -128,9 +128,9 @@ def _verdict(board: Board) -> None:
         4,
     )
     board.put(
-        words("How to read this", "Three questions, in their order, and the panels that answer them.", _READ_ME), 12, 11
+        words("How to read this", "Three questions, in their order, and the panels that answer them.", _READ_ME), 12, 13
     )
-    board.put(words("What to do next", "Commands that exist, and what each kind of leak asks for.", _DO_NEXT), 12, 11)
+    board.put(words("What to do next", "Commands that exist, and what each kind of leak asks for.", _DO_NEXT), 12, 13)
     board.put(_suspects(), 24, 9)
 
 

@@ -81,10 +81,11 @@ def graph(
     decimals: int | None = None,
     lowest: float | None = 0,
     many: bool = False,
+    narrow: bool = False,
 ) -> Builder:
     """Lines over time; thresholds other than `PLAIN` are drawn as dashed lines.
 
-    ``many``: a line for each process or target, so no area below them, and the legend at the right.
+    ``many``: a line for each process or target, so no area below them, and the legend at the right unless ``narrow``.
     """
     panel = _dress(timeseries.Panel(), (title, description), unit, steps, targets)
     panel = (
@@ -95,7 +96,7 @@ def graph(
         .legend(
             common.VizLegendOptions()
             .display_mode(LegendDisplayMode.TABLE)
-            .placement(LegendPlacement.RIGHT if many else LegendPlacement.BOTTOM)
+            .placement(LegendPlacement.RIGHT if many and not narrow else LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(["lastNotNull"] if many else ["lastNotNull", "max"])
             .sort_by("Last *")

@@ -35,7 +35,6 @@ def build() -> Board:
         "One process: choose it by instance, and by PID where one page has several. With more than one selected, lines are per process.",
         span="3h",
         variables=VARIABLES,
-        one=True,
     )
     annotate_processes(board)
     _who(board)
@@ -209,6 +208,8 @@ def _collector(board: Board) -> None:
                 (f"sum by ({BY_PROCESS}) ({pick('cpython.gc.pending', where)})", PROCESS_LEGEND),
                 (f"max({pick('cpython.gc.threshold', where)})", "threshold"),
             ),
+            many=True,
+            narrow=True,
         )
         board.put(dashed(panel, "threshold", "red"), 8, 7)
 
@@ -243,6 +244,7 @@ def _memory(board: Board) -> None:
                 )
             ),
             steps=FULL,
+            many=True,
         ),
         12,
         8,
@@ -253,6 +255,7 @@ def _memory(board: Board) -> None:
             "sys.getallocatedblocks(). A floor that rises for hours: objects are kept. Look next at: the Leak hunt dashboard.",
             "short",
             *queries((f"sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')})", PROCESS_LEGEND)),
+            many=True,
         ),
         12,
         7,
@@ -264,6 +267,7 @@ def _memory(board: Board) -> None:
             "Compare with Memory.",
             "bytes",
             *queries((f"sum by ({BY_PROCESS}) ({pick('process.memory.virtual')})", PROCESS_LEGEND)),
+            many=True,
         ),
         12,
         7,
@@ -290,6 +294,8 @@ def _system(board: Board) -> None:
             "Operating-system threads. Rising without end: a pool that nobody closes, and its stacks are memory. Look next at: Memory.",
             "short",
             *queries((f"sum by ({BY_PROCESS}) ({pick('process.thread.count')})", PROCESS_LEGEND)),
+            many=True,
+            narrow=True,
         ),
         6,
         7,
@@ -300,6 +306,8 @@ def _system(board: Board) -> None:
             "Open descriptors. Rising without end: connections or files that nobody closes; objects leak with them. Look next at: Blocks.",
             "short",
             *queries((f"sum by ({BY_PROCESS}) ({pick('process.unix.file_descriptor.count')})", PROCESS_LEGEND)),
+            many=True,
+            narrow=True,
         ),
         6,
         7,

@@ -94,7 +94,7 @@ def _checkout() -> Iterator[Life]:
 def _catalog() -> Iterator[Life]:
     """Leaks since its deploy at two hours; one target reaches the limit and is killed, the other is on its way."""
     deploy, killed = 2 * H, 8.6 * H
-    for target, rate_mib in ((0, 20), (1, 45)):
+    for target, rate_mib in ((0, 30), (1, 56)):
 
         def leaking(age: float, t: float, rate: float = rate_mib / 2) -> float:
             return warm(95, age) + rate * MIB * age / H
@@ -295,19 +295,27 @@ def _rest(gauge, counter, life, chance) -> None:
     gauge("target_info", lambda t: 1, **(resource if life.version else {"service_name": "billing"}))
 
 
+#: (alert, severity, service, instance, pid, hours: true from, fires from, until) as the rules give them on this history.
+FIRED = (
+    ("PythonMemoryNearLimit", "critical", "catalog", "10.0.1.11:9464", "", 7.77, 7.85, 8.67),
+    ("PythonMemoryWillReachLimit", "warning", "catalog", "10.0.1.10:9464", "", 10.53, 11.03, HOURS),
+    ("PythonMemoryGrowthUnattributed", "warning", "thumbs", "10.0.3.10:9464", "", 11.07, 11.57, HOURS),
+    ("PythonGcTimeCritical", "critical", "worker", "10.0.2.10:9464", "45", 7.67, 7.75, 8.0),
+    ("PythonGcTimeHigh", "warning", "worker", "10.0.2.10:9464", "45", 7.17, 7.33, 7.72),
+    ("PythonGcPauseLong", "warning", "worker", "", "", 7.37, 7.45, 8.03),
+    ("PythonGcFullCollectionStorm", "warning", "worker", "10.0.2.10:9464", "45", 7.13, 7.3, 8.03),
+    ("PythonGcExplicitCollections", "info", "worker", "10.0.2.10:9464", "45", 7.13, 7.38, 8.0),
+)
+
+
 def _alerts(series: Series, at: Callable[[float], int]) -> None:
-    """What Prometheus writes while alerts fire: it is no ruler while a history is made."""
-    for alertname, severity, service, instance, begin, end in (
-        ("PythonMemoryWillReachLimit", "warning", "catalog", "10.0.1.10:9464", 10.2 * H, HOURS * H),
-        ("PythonMemoryGrowthUnattributed", "warning", "thumbs", "10.0.3.10:9464", 9 * H, HOURS * H),
-        ("PythonGcFullCollectionStorm", "warning", "worker", "10.0.2.10:9464", 7.2 * H, 8.1 * H),
-    ):
-        labels = {"alertname": alertname, "alertstate": "firing", "severity": severity, **_of(service, instance, 0)}
-        labels.pop("process_pid")
-        points = [(t, 1.0) for t in range(0, HOURS * H + 1, STEP_S) if begin <= t <= end]
-        series.add("ALERTS", labels, points, at)
-        labels.pop("alertstate")
-        series.add("ALERTS_FOR_STATE", labels, [(t, at(begin - 1800)) for t, _ in points], at)
+    """What a ruler writes while alerts fire: none runs while a history is made."""
+    for alertname, severity, service, instance, pid, true_h, begin_h, end_h in FIRED:
+        who = {**_of(service, instance, 0), "process_pid": pid}
+        labels = {"alertname": alertname, "severity": severity, **who}
+        points = [(t, 1.0) for t in range(0, HOURS * H + 1, STEP_S) if begin_h * H <= t <= end_h * H]
+        series.add("ALERTS", {**labels, "alertstate": "firing"}, points, at)
+        series.add("ALERTS_FOR_STATE", labels, [(t, at(true_h * H)) for t, _ in points], at)
 
 
 if __name__ == "__main__":
