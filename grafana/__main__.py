@@ -12,12 +12,12 @@ HERE = Path(__file__).parent
 
 def generate() -> Iterator[tuple[Path, str]]:
     """Path and contents of every generated file."""
-    from grafana import cases, fleet, leak, process, rulefiles, service
+    from grafana import fleet, leak, process, promtest, rulefiles, service
 
     for module in (fleet, service, process, leak):
         board = module.build()
         yield HERE / "dashboards" / f"{board.uid}.json", board.render()
-    for name, contents in (rulefiles.files() | cases.files()).items():
+    for name, contents in (rulefiles.files() | promtest.files()).items():
         yield HERE / "rules" / name, contents
 
 

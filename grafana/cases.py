@@ -1,21 +1,13 @@
-"""Tests of the alerts, for promtool: each fires when it should, not a step before, and on no healthy shape."""
+"""Cases for the alerts: the series of a process, when the alert fires, and what its description says then."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from grafana.alerts import ALERTS, Alert
-from grafana.recording import FULL_SHARE, PROCESS_SHARE, SERVICE_P99, SERVICE_P99_SLOW
-from grafana.shapes import HEALTHY, HOURS, LEAKING, STEP_MINUTES, series
-
-_PROCESS: Final = {"job": "python", "service_name": "shop", "instance": "a:9464", "process_pid": "7"}
-_INSTANCE: Final = {key: _PROCESS[key] for key in ("job", "service_name", "instance")}
-_SERVICE: Final = {key: _PROCESS[key] for key in ("job", "service_name")}
-
-_BY_NAME: Final = {alert.name: alert for alert in ALERTS}
+PROCESS: Final = {"job": "python", "service_name": "shop", "instance": "a:9464", "process_pid": "7"}
+INSTANCE: Final = {key: PROCESS[key] for key in ("job", "service_name", "instance")}
+SERVICE: Final = {key: PROCESS[key] for key in ("job", "service_name")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +28,37 @@ class Case:
     also: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _of(name: str, values: str, **more: str) -> tuple[str, str]:
-    labels = ", ".join(f'{key}="{value}"' for key, value in {**_PROCESS, **more}.items())
+def of(name: str, values: str, **more: str) -> tuple[str, str]:
+    """A series of the process, and its values."""
+    labels = ", ".join(f'{key}="{value}"' for key, value in {**PROCESS, **more}.items())
     return f"{name}{{{labels}}}", values
 
 
 _CGROUP: Final = {"process_memory_limit_source": "cgroup-v2"}
-_FULL: Final = {"cpython_gc_generation": "2"}
-_LIMIT: Final = _of("process_memory_limit_bytes", "1000000000x120", **_CGROUP)
-_OLD: Final = _of("process_uptime_seconds", "36000+300x120")
-_DURATION: Final = "cpython_gc_duration_seconds"
+FULL: Final = {"cpython_gc_generation": "2"}
+_LIMIT: Final = of("process_memory_limit_bytes", "1000000000x120", **_CGROUP)
+_OLD: Final = of("process_uptime_seconds", "36000+300x120")
+DURATION: Final = "cpython_gc_duration_seconds"
 
 CASES: Final = (
     Case(
         "PythonMemoryNearLimit",
         16,
         "95%",
-        _INSTANCE,
-        (_LIMIT, _of("process_memory_usage_bytes", "800000000x10 950000000x30")),
+        INSTANCE,
+        (_LIMIT, of("process_memory_usage_bytes", "800000000x10 950000000x30")),
     ),
     Case(
         "PythonMemoryNearLimit",
         16,
         "95%",
-        _INSTANCE,
+        INSTANCE,
         (
             _LIMIT,
-            _of("process_memory_usage_bytes", "500000000x40"),
-            _of("process_memory_pss_bytes", "400000000x10 475000000x30"),
-            _of("process_memory_usage_bytes", "500000000x40", process_pid="8"),
-            _of("process_memory_pss_bytes", "400000000x10 475000000x30", process_pid="8"),
+            of("process_memory_usage_bytes", "500000000x40"),
+            of("process_memory_pss_bytes", "400000000x10 475000000x30"),
+            of("process_memory_usage_bytes", "500000000x40", process_pid="8"),
+            of("process_memory_pss_bytes", "400000000x10 475000000x30", process_pid="8"),
         ),
         title="two workers share a limit, and pages",
     ),
@@ -73,8 +66,8 @@ CASES: Final = (
         "PythonMemoryWillReachLimit",
         395,
         "103.5%",
-        _INSTANCE,
-        (_LIMIT, _OLD, _of("process_memory_usage_bytes", "400000000+5000000x120")),
+        INSTANCE,
+        (_LIMIT, _OLD, of("process_memory_usage_bytes", "400000000+5000000x120")),
         step_min=5,
         also={505: ("PythonMemoryWillReachLimit",), 510: ("PythonMemoryNearLimit",)},
         title="and hands over to the critical one",
@@ -83,11 +76,11 @@ CASES: Final = (
         "PythonMemoryGrowing",
         815,
         "11.44MiB",
-        _INSTANCE,
+        INSTANCE,
         (
-            _of("process_memory_usage_bytes", "200000000+1000000x180"),
-            _of("cpython_memory_allocated_blocks", "1000000+5000x180"),
-            _of("process_uptime_seconds", "0+300x180"),
+            of("process_memory_usage_bytes", "200000000+1000000x180"),
+            of("cpython_memory_allocated_blocks", "1000000+5000x180"),
+            of("process_uptime_seconds", "0+300x180"),
         ),
         step_min=5,
     ),
@@ -95,11 +88,11 @@ CASES: Final = (
         "PythonMemoryGrowthUnattributed",
         815,
         "11.44MiB",
-        _INSTANCE,
+        INSTANCE,
         (
-            _of("process_memory_usage_bytes", "200000000+1000000x180"),
-            _of("cpython_memory_allocated_blocks", "1000000x180"),
-            _of("process_uptime_seconds", "0+300x180"),
+            of("process_memory_usage_bytes", "200000000+1000000x180"),
+            of("cpython_memory_allocated_blocks", "1000000x180"),
+            of("process_uptime_seconds", "0+300x180"),
         ),
         step_min=5,
     ),
@@ -107,10 +100,10 @@ CASES: Final = (
         "PythonMemoryGrewAfterDeploy",
         1780,
         "150%",
-        _SERVICE,
+        SERVICE,
         (
-            _of("process_memory_usage_bytes", "200000000x312 300000000x100"),
-            _of("process_uptime_seconds", "172800+300x312 0+300x100"),
+            of("process_memory_usage_bytes", "200000000x312 300000000x100"),
+            of("process_uptime_seconds", "172800+300x312 0+300x100"),
         ),
         step_min=5,
     ),
@@ -118,25 +111,25 @@ CASES: Final = (
         "PythonAddressSpaceNearLimit",
         16,
         "95%",
-        _PROCESS,
+        PROCESS,
         (
-            _of("process_memory_limit_bytes", "1000000000x60", process_memory_limit_source="rlimit-as"),
-            _of("process_memory_virtual_bytes", "800000000x10 950000000x30"),
+            of("process_memory_limit_bytes", "1000000000x60", process_memory_limit_source="rlimit-as"),
+            of("process_memory_virtual_bytes", "800000000x10 950000000x30"),
         ),
     ),
     Case(
         "PythonGcTimeCritical",
         19,
         "30%",
-        _PROCESS,
-        (_of(f"{_DURATION}_sum", "1000x10 1018+18x60", **_FULL),),
+        PROCESS,
+        (of(f"{DURATION}_sum", "1000x10 1018+18x60", **FULL),),
     ),
     Case(
         "PythonGcTimeHigh",
         23,
         "15%",
-        _PROCESS,
-        (_of(f"{_DURATION}_sum", "1000x10 1009+9x29 1288+18x60", **_FULL),),
+        PROCESS,
+        (of(f"{DURATION}_sum", "1000x10 1009+9x29 1288+18x60", **FULL),),
         also={47: ("PythonGcTimeHigh",), 48: ("PythonGcTimeCritical",)},
         title="and hands over to the critical one",
     ),
@@ -144,222 +137,83 @@ CASES: Final = (
         "PythonGcPauseLong",
         67,
         "496ms",
-        _SERVICE,
+        SERVICE,
         (
-            _of(f"{_DURATION}_bucket", "0+60x60 3600x30", **_FULL, le="0.1"),
-            _of(f"{_DURATION}_bucket", "0+60x91", **_FULL, le="0.5"),
-            _of(f"{_DURATION}_bucket", "0+60x91", **_FULL, le="+Inf"),
+            of(f"{DURATION}_bucket", "0+60x60 3600x30", **FULL, le="0.1"),
+            of(f"{DURATION}_bucket", "0+60x91", **FULL, le="0.5"),
+            of(f"{DURATION}_bucket", "0+60x91", **FULL, le="+Inf"),
         ),
     ),
     Case(
         "PythonGcFullCollectionStorm",
         23,
         "1",
-        _PROCESS,
+        PROCESS,
         (
-            _of("cpython_gc_collections_total", "0x10 60+60x60", **_FULL),
-            _of(f"{_DURATION}_sum", "0x10 3+3x60", **_FULL),
+            of("cpython_gc_collections_total", "0x10 60+60x60", **FULL),
+            of(f"{DURATION}_sum", "0x10 3+3x60", **FULL),
         ),
     ),
     Case(
         "PythonGcExplicitCollections",
         28,
         "2",
-        _PROCESS,
+        PROCESS,
         (
-            _of("cpython_gc_explicit_collections_total", "0x10 120+120x60", **_FULL),
-            _of(f"{_DURATION}_sum", "0x10 3+3x60", **_FULL),
+            of("cpython_gc_explicit_collections_total", "0x10 120+120x60", **FULL),
+            of(f"{DURATION}_sum", "0x10 3+3x60", **FULL),
         ),
     ),
     Case(
         "PythonGcUncollectableGrowing",
         16,
         "5",
-        _PROCESS,
-        (_of("cpython_gc_uncollectable_objects_total", "0x10 5x60", **_FULL),),
+        PROCESS,
+        (of("cpython_gc_uncollectable_objects_total", "0x10 5x60", **FULL),),
     ),
-    Case("PythonGcDisabled", 41, "", _PROCESS, (_of("cpython_gc_enabled", "1x10 0x60"),)),
+    Case("PythonGcDisabled", 41, "", PROCESS, (of("cpython_gc_enabled", "1x10 0x60"),)),
     Case(
         "PythonGcDisabled",
         41,
         "",
-        _PROCESS,
-        (_of("cpython_gc_enabled_ratio", "1x10 0x60"),),
+        PROCESS,
+        (of("cpython_gc_enabled_ratio", "1x10 0x60"),),
         title="under its OTLP name",
     ),
     Case(
         "PythonProcessRestartLoop",
         18,
         "3",
-        _PROCESS,
-        (_of("process_uptime_seconds", "0+60x5 0+60x5 0+60x5 0+60x20"),),
+        PROCESS,
+        (of("process_uptime_seconds", "0+60x5 0+60x5 0+60x5 0+60x20"),),
     ),
     Case(
         "GcOtelMetricsAbsent",
         70,
         "",
-        _SERVICE,
-        (_of("process_uptime_seconds", "0+60x30 _x120"),),
+        SERVICE,
+        (of("process_uptime_seconds", "0+60x30 _x120"),),
         quiet_at_min=(100,),
     ),
     Case(
         "GcOtelEventsDropped",
         37,
         "10%",
-        _SERVICE,
+        SERVICE,
         (
-            _of("gc_otel_events_dropped_total", "0x20 6+6x60", reason="limit"),
-            _of("gc_otel_events_dropped_total", "0+30x80", reason="self"),
-            _of("cpython_gc_collections_total", "0+60x80", **_FULL),
+            of("gc_otel_events_dropped_total", "0x20 6+6x60", reason="limit"),
+            of("gc_otel_events_dropped_total", "0+30x80", reason="self"),
+            of("cpython_gc_collections_total", "0+60x80", **FULL),
         ),
     ),
     Case(
         "GcOtelOverheadHigh",
         41,
         "5%",
-        _PROCESS,
-        (_of("gc_otel_overhead_time_seconds_total", "100x20 103+3x60", component="collect"),),
+        PROCESS,
+        (of("gc_otel_overhead_time_seconds_total", "100x20 103+3x60", component="collect"),),
     ),
 )
 
 #: Without thresholds.yaml.
-MISSING: Final = Case("GcOtelThresholdMissing", 15, "", {}, (_of("process_uptime_seconds", "0+60x60"),))
-
-
-def rendered(alert: Alert, labels: dict[str, str], shown: str) -> dict[str, str]:
-    """The annotations as they must come out: templates filled in by hand, not by the engine under test."""
-
-    def fill(text: str) -> str:
-        text = re.sub(
-            r"{{ with \$labels\.(\w+) }}(.*?){{ end }}",
-            lambda m: m[2].replace("{{ . }}", labels[m[1]]) if m[1] in labels else "",
-            text,
-        )
-        text = re.sub(r"{{ \$labels\.(\w+) }}", lambda m: labels.get(m[1], ""), text)
-        return re.sub(
-            r"{{ \$value \| \w+ }}", lambda _: shown.removesuffix("B") if "humanize1024" in text else shown, text
-        )
-
-    return {key: fill(value) for key, value in alert.annotations.items()}
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _inputs(inputs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Iterator[str]:
-    yield "  input_series:"
-    for selector, values in inputs:
-        yield f"  - series: {_quoted(selector)}"
-        yield f"    values: {_quoted(values)}"
-
-
-def _expect(alert: str, minute: int, case: Case | None) -> Iterator[str]:
-    yield f"  - eval_time: {minute}m"
-    yield f"    alertname: {alert}"
-    if case is None:
-        yield "    exp_alerts: []"
-        return
-    yield "    exp_alerts:"
-    labels = {"severity": _BY_NAME[alert].severity, **case.labels}
-    yield "    - exp_labels:"
-    yield from (f"        {key}: {_quoted(value)}" for key, value in labels.items())
-    yield "      exp_annotations:"
-    yield from (
-        f"        {key}: {_quoted(value)}" for key, value in rendered(_BY_NAME[alert], case.labels, case.shown).items()
-    )
-
-
-def _case(case: Case) -> Iterator[str]:
-    name = f"{case.alert}{': ' if case.title else ''}{case.title}"
-    yield f"- name: {_quoted(name)}"
-    yield f"  interval: {case.step_min}m"
-    yield from _inputs(case.inputs)
-    yield "  alert_rule_test:"
-    yield from _expect(case.alert, case.fires_min - case.step_min, None)
-    yield from _expect(case.alert, case.fires_min, case)
-    for minute in case.quiet_at_min:
-        yield from _expect(case.alert, minute, None)
-    if case.also:
-        yield "  promql_expr_test:"
-    for minute, alerts in case.also.items():
-        expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
-        yield from _firing(expr, minute, [f'alertname="{each}"' for each in alerts])
-
-
-def _firing(expr: str, minute: int, labels: Sequence[str]) -> Iterator[str]:
-    yield f"  - expr: {_quoted(expr)}"
-    yield f"    eval_time: {minute}m"
-    yield f"    exp_samples:{'' if labels else ' []'}"
-    for each in labels:
-        yield f"    - labels: {_quoted('{' + each + '}')}"
-        yield "      value: 1"
-
-
-def _shapes() -> Iterator[str]:
-    yield "- name: 'no healthy shape raises anything, and leaks do'"
-    yield f"  interval: {STEP_MINUTES}m"
-    yield from _inputs([each for shape in (*HEALTHY, *LEAKING) for each in series(shape)])
-    yield "  promql_expr_test:"
-    expr = f'group by (alertname, service_name) (count_over_time(ALERTS{{alertstate="firing"}}[{HOURS}h]))'
-    raised = [f'alertname="{alert}", service_name="{shape.name}"' for shape in LEAKING for alert in shape.raises]
-    yield from _firing(expr, HOURS * 60, raised)
-
-
-def _native() -> Iterator[str]:
-    """Histograms with custom bounds, as convert_classic_histograms_to_nhcb makes them: 0.15 s a second, all between 0.1 and 0.5 s."""
-    yield "- name: 'native histograms give the same series'"
-    yield "  interval: 1m"
-    histogram = "{{schema:-53 custom_values:[0.1 0.5] count:%d sum:%d buckets:[0 %d]}}"
-    grows = f"{histogram % (100, 30, 100)}+{histogram % (30, 9, 30)}x70"
-    yield from _inputs([_of(_DURATION, grows, **_FULL)])
-    yield "  promql_expr_test:"
-    process = ", ".join(f'{key}="{value}"' for key, value in _PROCESS.items())
-    service = ", ".join(f'{key}="{value}"' for key, value in _SERVICE.items())
-    for record, labels, value in (
-        (PROCESS_SHARE, process, 0.15),
-        (FULL_SHARE, process, 0.15),
-        (SERVICE_P99, service, 0.496),
-        (SERVICE_P99_SLOW, service, 0.496),
-    ):
-        yield f"  - expr: {_quoted(f'round({record}, 0.001)')}"
-        yield "    eval_time: 65m"
-        yield "    exp_samples:"
-        yield f"    - labels: {_quoted('{' + labels + '}')}"
-        yield f"      value: {value:g}"
-
-
-_GROUPS: Final = {
-    "thresholds.yaml": ("gc_otel.thresholds",),
-    "recording.yaml": ("gc_otel.pauses", "gc_otel.services"),
-    "native-histograms.yaml": ("gc_otel.pauses.native",),
-    "alerts.yaml": ("gc_otel.alerts",),
-}
-
-
-def _file(step_min: int, files: tuple[str, ...], tests: Iterable[str]) -> str:
-    head = [
-        "# Generated by `python -m grafana`.  promtool test rules FILE",
-        "rule_files:",
-        *(f"- {each}" for each in files),
-    ]
-    order = [
-        "group_eval_order:",
-        *(f"- {group}" for file in files for group in _GROUPS[file]),
-    ]
-    return "\n".join([*head, f"evaluation_interval: {step_min}m", *order, "tests:", *tests]) + "\n"
-
-
-def files() -> dict[str, str]:
-    """Contents by file name."""
-    rules = ("thresholds.yaml", "recording.yaml", "alerts.yaml")
-    by_step = {
-        step_min: [line for case in CASES if case.step_min == step_min for line in _case(case)] for step_min in (1, 5)
-    }
-    return {
-        "alerts_test.yaml": _file(1, rules, by_step[1]),
-        "native_test.yaml": _file(1, ("native-histograms.yaml",), _native()),
-        "growth_test.yaml": _file(5, rules, by_step[5]),
-        "shapes_test.yaml": _file(2 * STEP_MINUTES, rules, _shapes()),
-        "thresholds_test.yaml": _file(1, rules[1:], _case(MISSING)),
-    }
+MISSING: Final = Case("GcOtelThresholdMissing", 15, "", {}, (of("process_uptime_seconds", "0+60x60"),))

@@ -8,7 +8,7 @@ from grafana import recording as of
 from grafana.board import Board, data_link
 from grafana.labels import SELECTED_SERVICE, SERVICE_LEGEND, VARIABLES, named
 from grafana.panels import Builder, bars, column, columns, figure, graph, queries, query, rising, rows
-from grafana.service import FULL, PAUSE, SHARE
+from grafana.scales import FULL, PAUSE, SHARE
 from grafana.service import UID as SERVICE_UID
 
 UID: Final = "gc-otel-fleet"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana import service_memory
 from grafana import thresholds as at
 from grafana.board import Board, annotate_processes, link_to_process
 from grafana.labels import (
     BY_INSTANCE,
     BY_PROCESS,
-    INSTANCE_LEGEND,
     PROCESS_LEGEND,
     SELECTED,
     VARIABLES,
@@ -20,13 +20,11 @@ from grafana.labels import (
     used_bytes,
 )
 from grafana.names import DURATION, GENERATION
-from grafana.panels import dashed, figure, graph, heat, queries, rising
+from grafana.panels import figure, graph, heat, queries, rising
+from grafana.scales import FULL, PAUSE, SHARE, time_to_limit
 
 UID: Final = "gc-otel-service"
 
-SHARE: Final = rising(at.GC_SHARE_WARNING.value, at.GC_SHARE_CRITICAL.value)
-PAUSE: Final = rising(at.PAUSE_P99_SECONDS.value, 5 * at.PAUSE_P99_SECONDS.value)
-FULL: Final = rising(at.MEMORY_RATIO_WARNING.value, at.MEMORY_RATIO_CRITICAL.value)
 _GENERATION_LEGEND: Final = f"generation {{{{{GENERATION}}}}}"
 _RATE: Final = "[$__rate_interval]"
 
@@ -44,7 +42,7 @@ def build() -> Board:
     _now(board)
     _pauses(board)
     _collections(board)
-    _memory(board)
+    service_memory.put(board)
     return board
 
 
@@ -153,13 +151,6 @@ def _now(board: Board) -> None:
         3,
         4,
     )
-
-
-def time_to_limit(worst: str) -> str:
-    """Seconds until the line through the last three hours meets the limit; only where it rises."""
-    used, limit = used_bytes(BY_INSTANCE), limit_bytes(BY_INSTANCE)
-    slope = f"deriv(({used})[3h:5m])"
-    return f"{worst}(({limit} - {used}) / ({slope} > 0))" if worst else f"({limit} - {used}) / ({slope} > 0)"
 
 
 def _pauses(board: Board) -> None:
@@ -273,59 +264,4 @@ def _collections(board: Board) -> None:
         ),
         8,
         9,
-    )
-
-
-def _memory(board: Board) -> None:
-    board.row("Memory")
-    used, limit = used_bytes(BY_INSTANCE), limit_bytes(BY_INSTANCE)
-    forecast = f"predict_linear(({used})[3h:5m], 4 * 3600)"
-    panel = graph(
-        "Memory against limit",
-        "Memory of each target's processes together (shared pages counted once where PSS is sampled) as a share of the limit that kills, the five fullest; and where the "
-        "line through the last three hours leads in four. A forecast that stays above 100 %: act. Look next at: Leak hunt.",
-        "percentunit",
-        *queries(
-            (f"topk(5, {used} / {limit})", INSTANCE_LEGEND), (f"max({forecast} / {limit})", "forecast for 4 h later")
-        ),
-        steps=FULL,
-        many=True,
-    )
-    board.put(dashed(panel, "forecast for 4 h later", "orange"), 12, 9)
-    board.put(
-        graph(
-            "Resident memory by process",
-            "RSS of the ten largest processes. All of them rising alike since a start: the code keeps something. One alone: a job or a "
-            "connection of its own. Steps down at blue marks are restarts. Look next at: Allocated blocks by process.",
-            "bytes",
-            *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('process.memory.usage')}))", PROCESS_LEGEND)),
-            many=True,
-        ).data_links([link_to_process()]),
-        12,
-        9,
-    )
-    board.put(
-        graph(
-            "Allocated blocks by process",
-            "Small blocks that Python objects hold. Rising with RSS: objects are kept. Flat while RSS rises: an extension, large buffers, or "
-            "the allocator. Look next at: the Leak hunt dashboard.",
-            "short",
-            *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')}))", PROCESS_LEGEND)),
-            many=True,
-        ).data_links([link_to_process()]),
-        12,
-        8,
-    )
-    board.put(
-        graph(
-            "Growth per hour",
-            "Slope of each target's memory over the last three hours. It swings around zero in a healthy service, and falls towards "
-            "zero in a warm-up; a leak holds its level. Look next at: the Leak hunt dashboard.",
-            "bytes",
-            *queries((f"topk(10, deriv(({used})[3h:5m]) * 3600)", INSTANCE_LEGEND)),
-            lowest=None,
-            many=True,
-        ),
-        12,
-        8,
     )

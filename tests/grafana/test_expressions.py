@@ -80,18 +80,17 @@ def test_the_scope_s_labels_are_never_named(expressions):
 
 
 def test_dashboards_select_what_the_variables_say(targets, dashboards, lang):
-    """Every selector has a matcher for each variable of its dashboard."""
-    for uid, panel, target in targets:
-        wanted = {
-            {"service": "service_name", "pid": "process_pid"}.get(each["name"], each["name"]): (
-                "=~",
-                f"${each['name']}",
-            )
-            for each in dashboards[uid]["templating"]["list"][1:]
-        }
-        for each in lang.selectors(target["expr"]):
-            found = {label: (op.replace("MatchOp.Re", "=~"), value) for label, (op, value) in each.matchers.items()}
-            assert wanted.items() <= found.items(), f"{uid} {panel['title']}: {each.name}"
+    """Every selector has a matcher for each variable of its dashboard; annotations too."""
+    asked = [(uid, panel["title"], target["expr"]) for uid, panel, target in targets]
+    asked += [
+        (uid, each["name"], each["expr"]) for uid, board in dashboards.items() for each in board["annotations"]["list"]
+    ]
+    for uid, title, expr in asked:
+        names = [each["name"] for each in dashboards[uid]["templating"]["list"][1:]]
+        wanted = {({"service": "service_name", "pid": "process_pid"}.get(name, name), f"${name}") for name in names}
+        for each in lang.selectors(expr):
+            found = {(label, value) for label, (op, value) in each.matchers.items() if op == "MatchOp.Re"}
+            assert wanted <= found, f"{uid} {title}: {each.name}"
 
 
 def test_rates_follow_the_time_range(targets):
