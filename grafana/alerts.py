@@ -45,7 +45,7 @@ class Alert:
 
 
 def _above(series: str, threshold: Threshold) -> str:
-    return f"{series} > scalar({threshold.series})"
+    return f"{series} > {threshold.expr}"
 
 
 _OLD_ENOUGH: Final = f"{of.INSTANCE_UPTIME} > 6 * 3600"
@@ -101,7 +101,7 @@ MEMORY: Final = (
         "PythonMemoryGrewAfterDeploy",
         "warning",
         f"min_over_time({of.SERVICE_USED_AVG}[2h]) / min_over_time({of.SERVICE_USED_AVG}[2h] offset 1d)"
-        f" > 1 + scalar({at.DEPLOY_GROWTH_RATIO.series})"
+        f" > 1 + {at.DEPLOY_GROWTH_RATIO.expr}"
         f" and {of.SERVICE_UPTIME} < 86400 and {of.SERVICE_UPTIME} > 3 * 3600",
         "30m",
         "Processes need more memory than before the last deploy.",
@@ -113,7 +113,7 @@ MEMORY: Final = (
         "critical",
         f"sum by ({BY_PROCESS}) ({name('process.memory.virtual')})"
         f' / sum by ({BY_PROCESS}) ({name("process.memory.limit")}{{process_memory_limit_source="rlimit-as"}})'
-        f" > scalar({at.MEMORY_RATIO_CRITICAL.series})",
+        f" > {at.MEMORY_RATIO_CRITICAL.expr}",
         "5m",
         "Address space is close to RLIMIT_AS.",
         f"{_PROCESS}: {{{{ $value | humanizePercentage }}}} of the address space that RLIMIT_AS allows is taken. Beyond it allocations fail with MemoryError.",
@@ -151,6 +151,16 @@ COLLECTOR: Final = (
         "A fast and a slow window: the fast one ends the alert soon, the slow one keeps a single long collection from raising it.",
     ),
     Alert(
+        "PythonGcPausesVeryLong",
+        "warning",
+        f'3600 * (avg_over_time({of.SERVICE_BUCKETS}{{le="+Inf"}}[1h])'
+        f' - ignoring (le) avg_over_time({of.SERVICE_BUCKETS}{{le="0.5"}}[1h])) > {at.LONG_PAUSES_PER_HOUR.expr}',
+        "5m",
+        "Collections take longer than half a second.",
+        f"{_PLACE}: {{{{ $value | humanize }}}} collections an hour take longer than half a second.",
+        "Few and long: full collections of a large heap, which the 99th percentile of all collections does not show. Classic histograms only.",
+    ),
+    Alert(
         "PythonGcFullCollectionStorm",
         "warning",
         f"{_above(of.FULL_RATE, at.FULL_COLLECTIONS_PER_SECOND)} and {_above(of.FULL_SHARE, at.FULL_COLLECTIONS_SHARE)}",
@@ -162,7 +172,7 @@ COLLECTOR: Final = (
     Alert(
         "PythonGcExplicitCollections",
         "info",
-        f"sum by ({BY_PROCESS}) (rate({name('cpython.gc.explicit_collections')}[5m])) > scalar({at.EXPLICIT_COLLECTIONS_PER_SECOND.series})"
+        f"sum by ({BY_PROCESS}) (rate({name('cpython.gc.explicit_collections')}[5m])) > {at.EXPLICIT_COLLECTIONS_PER_SECOND.expr}"
         f" and {_above(of.PROCESS_SHARE, at.FULL_COLLECTIONS_SHARE)}",
         "15m",
         "The program calls gc.collect() all the time.",
@@ -193,7 +203,7 @@ PROCESSES: Final = (
     Alert(
         "PythonProcessRestartLoop",
         "warning",
-        f"max by ({BY_PROCESS}) (resets({name('process.uptime')}[30m])) >= scalar({at.RESTARTS_PER_HALF_HOUR.series})",
+        f"max by ({BY_PROCESS}) (resets({name('process.uptime')}[30m])) >= {at.RESTARTS_PER_HALF_HOUR.expr}",
         "0m",
         "A process is restarted again and again.",
         f"{_PROCESS}: restarted {{{{ $value | humanize }}}} times within half an hour.",
@@ -215,7 +225,7 @@ OURS: Final = (
         "GcOtelEventsDropped",
         "warning",
         f'sum by ({BY_SERVICE}) (rate({name("gc_otel.events.dropped")}{{reason=~"limit|unseen"}}[15m]))'
-        f" / sum by ({BY_SERVICE}) (rate({name('cpython.gc.collections')}[15m])) > scalar({at.DROPPED_RATIO.series})",
+        f" / sum by ({BY_SERVICE}) (rate({name('cpython.gc.collections')}[15m])) > {at.DROPPED_RATIO.expr}",
         "15m",
         "Collections are missing from the pause histogram.",
         f"{_PLACE}: {{{{ $value | humanizePercentage }}}} of the collections are counted, but missing from cpython.gc.duration.",
@@ -224,7 +234,7 @@ OURS: Final = (
     Alert(
         "GcOtelOverheadHigh",
         "info",
-        f"sum by ({BY_PROCESS}) (rate({name('gc_otel.overhead.time')}[15m])) > scalar({at.OVERHEAD_RATIO.series})",
+        f"sum by ({BY_PROCESS}) (rate({name('gc_otel.overhead.time')}[15m])) > {at.OVERHEAD_RATIO.expr}",
         "15m",
         "Recording costs more than it should.",
         f"{_PROCESS}: gc_otel itself takes {{{{ $value | humanizePercentage }}}} of a core.",

@@ -63,6 +63,18 @@ CASES: Final = (
         title="two workers share a limit, and pages",
     ),
     Case(
+        "PythonMemoryNearLimit",
+        16,
+        "95%",
+        INSTANCE,
+        (
+            _LIMIT,
+            of("process_memory_usage_bytes", "900000000x10 990000000x30", otel_scope_name="another"),
+            of("process_memory_pss_bytes", "800000000x10 950000000x30", otel_scope_name="gc_otel"),
+        ),
+        title="another instrumentation publishes RSS, and nothing is counted twice",
+    ),
+    Case(
         "PythonMemoryWillReachLimit",
         395,
         "103.5%",
@@ -142,6 +154,17 @@ CASES: Final = (
             of(f"{DURATION}_bucket", "0+60x60 3600x30", **FULL, le="0.1"),
             of(f"{DURATION}_bucket", "0+60x91", **FULL, le="0.5"),
             of(f"{DURATION}_bucket", "0+60x91", **FULL, le="+Inf"),
+        ),
+    ),
+    Case(
+        "PythonGcPausesVeryLong",
+        39,
+        "34.62",
+        SERVICE,
+        (
+            of(f"{DURATION}_bucket", "1000+600x120", **FULL, le="0.1"),
+            of(f"{DURATION}_bucket", "1000+600x120", **FULL, le="0.5"),
+            of(f"{DURATION}_bucket", "1000+600x30 19603+603x90", **FULL, le="+Inf"),
         ),
     ),
     Case(

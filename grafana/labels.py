@@ -111,9 +111,12 @@ def seconds_in_gc(by: str, *, where: str = "") -> str:
 
 
 def used_bytes(by: str, *, selected: str = SELECTED) -> str:
-    """Physical memory of processes that may share pages: PSS where it is sampled, else RSS."""
+    """Physical memory of processes that may share pages: PSS where it is sampled, else RSS.
+
+    Each is summed by process before the choice: where another instrumentation publishes RSS, its scope's labels differ.
+    """
     pss, rss = pick("process.memory.pss", selected=selected), pick("process.memory.usage", selected=selected)
-    return f"sum by ({by}) ({pss} or {rss})"
+    return f"sum by ({by}) (sum by ({BY_PROCESS}) ({pss}) or sum by ({BY_PROCESS}) ({rss}))"
 
 
 def limit_bytes(by: str, *, selected: str = SELECTED) -> str:

@@ -77,10 +77,10 @@ _GROWTH_HOURS: Final = 11
 
 def _growing() -> str:
     floors = [FLOOR, *(f"{FLOOR} offset {hours}h" for hours in range(1, _GROWTH_HOURS + 1))]
-    rise = f"(1 + scalar({thresholds.GROWTH_RATIO_PER_HOUR.series}))"
+    rise = f"(1 + {thresholds.GROWTH_RATIO_PER_HOUR.expr})"
     mean = f"({floors[0]} - {floors[-1]}) / {_GROWTH_HOURS}"
     steps = [f"{later} > {rise} * {earlier}" for later, earlier in pairwise(floors)]
-    steady = f"{floors[0]} - {floors[1]} > scalar({thresholds.GROWTH_LAST_STEP.series}) * {mean}"
+    steady = f"{floors[0]} - {floors[1]} > {thresholds.GROWTH_LAST_STEP.expr} * {mean}"
     return " and ".join([mean, *steps, steady, f"{INSTANCE_UPTIME} > {_GROWTH_HOURS + 2} * 3600"])
 
 
@@ -165,7 +165,7 @@ MAIN: Final = Group(
         ),
         Record(
             USED,
-            f"sum by ({BY_INSTANCE}) ({_PSS} or {_RSS})",
+            f"sum by ({BY_INSTANCE}) (sum by ({BY_PROCESS}) ({_PSS}) or sum by ({BY_PROCESS}) ({_RSS}))",
             "Memory of processes that share a limit: PSS where it is sampled, because shared pages are charged once.",
         ),
         Record(

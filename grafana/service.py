@@ -160,7 +160,7 @@ def _pauses(board: Board) -> None:
             "Pauses",
             "How many collections took how long. A stable service has a thick band at the bottom (young collections) and few cells above. A band that "
             "climbs over hours is a growing heap: look at Mean full collection on the Leak hunt dashboard.",
-            f"sum by (le) (increase({DURATION}_bucket{{{SELECTED}}}{_RATE}))",
+            f"sum by (le) (increase({DURATION}_bucket{{{SELECTED}}}{_RATE})) or sum(increase({DURATION}{{{SELECTED}}}{_RATE}))",
         ),
         12,
         9,

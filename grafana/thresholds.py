@@ -23,6 +23,11 @@ class Threshold:
         """The recorded series that holds it."""
         return f"gc_otel:threshold:{self.name}"
 
+    @property
+    def expr(self) -> str:
+        """The number in an expression.  max(): where two rulers record it, scalar() of both would be NaN, and alerts silent."""
+        return f"scalar(max({self.series}))"
+
 
 GC_SHARE_WARNING: Final = Threshold(
     "gc_share_warning",
@@ -36,6 +41,11 @@ GC_SHARE_CRITICAL: Final = Threshold(
 )
 PAUSE_P99_SECONDS: Final = Threshold(
     "pause_p99_seconds", 0.1, "A tenth of a second in one request of a hundred is what users begin to notice."
+)
+LONG_PAUSES_PER_HOUR: Final = Threshold(
+    "long_pauses_per_hour",
+    12,
+    "A pause of half a second every five minutes; among many young collections the 99th percentile does not see it.",
 )
 FULL_COLLECTIONS_PER_SECOND: Final = Threshold(
     "full_collections_per_second", 0.5, "A full collection every two seconds visits the whole heap again and again."

@@ -185,5 +185,7 @@ def _binary_labels(node: Any) -> set[str]:
         assert left == right, f"no series of one side has the labels of the other: {left ^ right}"
         return left
     on = set(modifier.matching.labels)
+    if str(modifier.matching.type).endswith("Exclude"):
+        on = left - on
     many = {"ManyToOne": left, "OneToMany": right}.get(str(modifier.card).rpartition(".")[2], on)
     return many | set(modifier.group_labels or ())
