@@ -64,6 +64,15 @@ class Board:
             .icon_color(color)
         )
 
+    def choose(self, variable: str, title: str, values: tuple[str, ...], current: str) -> None:
+        """A variable that is one of a few words, such as a window of time."""
+        self._builder.with_variable(
+            build.CustomVariable(variable)
+            .label(title)
+            .values(",".join(values))
+            .current(model.VariableOption(selected=True, text=current, value=current))
+        )
+
     def row(self, title: str) -> None:
         """Begin a row."""
         self._wrap()

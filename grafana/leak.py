@@ -26,6 +26,11 @@ UID: Final = "gc-otel-leak"
 #: The largest block that sys.getallocatedblocks() counts: more than this a block, and it was no small object.
 LARGEST_BLOCK_BYTES: Final = 512
 
+#: Over how long growth is looked at: hours for a verdict, minutes to watch a leak that was made on purpose.
+WINDOW: Final = "$window"
+_SUBQUERY: Final = f"{WINDOW}:1m"
+WINDOWS: Final = ("5m", "15m", "1h", "3h", "6h", "12h")
+
 _HOUR: Final = 3600
 _MIB: Final = 1 << 20
 
@@ -39,6 +44,7 @@ def build() -> Board:
         span="12h",
         variables=VARIABLES,
     )
+    board.choose("window", "Growth over", WINDOWS, "3h")
     annotate_processes(board)
     _verdict(board)
     _evidence(board)
@@ -52,9 +58,9 @@ def _verdict(board: Board) -> None:
     board.put(
         figure(
             "Fastest growth",
-            "Slope of the fastest target's memory floor over the last three hours, per hour. Around zero is healthy. Look next at: Growth, whether it holds.",
+            "Slope of the fastest target's memory floor over the chosen time, per hour. Around zero is healthy. Look next at: Growth, whether it holds.",
             "bytes",
-            f"max(deriv({_floor()}[3h:10m])) * {_HOUR}",
+            f"max(deriv({_floor()}[{_SUBQUERY}])) * {_HOUR}",
             steps=rising(2 * _MIB, 20 * _MIB),
             decimals=1,
         ),
@@ -64,10 +70,10 @@ def _verdict(board: Board) -> None:
     board.put(
         figure(
             "Limit reached in",
-            "When the line through the last three hours meets the limit, for the target that is first. Empty: nothing grows, or no limit is known. "
+            "When the line through the chosen time meets the limit, for the target that is first. Empty: nothing grows, or no limit is known. "
             "Look next at: Memory floor.",
             "s",
-            time_to_limit("min"),
+            time_to_limit("min", _SUBQUERY),
             steps=((None, "red"), (4 * _HOUR, "orange"), (24 * _HOUR, "green")),
             decimals=1,
             none="not growing",
@@ -112,9 +118,9 @@ def _floor() -> str:
 
 
 def _growth(metric: str) -> str:
-    """Bytes or blocks a second of each process that is older than the window: a warm-up is no growth."""
-    old = f"sum by ({BY_PROCESS}) ({pick('process.uptime')}) > 3 * {_HOUR}"
-    return f"(sum by ({BY_PROCESS}) (deriv({pick(metric)}[3h])) and {old})"
+    """Bytes or blocks a second of each process that was there when the window began: a start is no growth."""
+    old = f"sum by ({BY_PROCESS}) ({pick('process.uptime')} offset {WINDOW})"
+    return f"(sum by ({BY_PROCESS}) (deriv({pick(metric)}[{WINDOW}])) and {old})"
 
 
 def _unattributed() -> str:
@@ -129,7 +135,7 @@ def _suspects() -> object:
     growth = _growth("process.memory.usage")
     panel = rows(
         "Suspects",
-        "The ten processes whose memory grows fastest, per hour over the last three; younger ones are left out. Unattributed is what the new blocks do not "
+        "The ten processes whose memory grows fastest, per hour; younger ones than the chosen time are left out. Unattributed is what the new blocks do not "
         "explain: near RSS, the leak is native or of large buffers; around zero, objects are kept. Look next at: What grew.",
         query(f"topk(10, {growth} * {_HOUR})", "", "A", as_table=True),
         query(f"{_growth('cpython.memory.allocated_blocks')} * {_HOUR} and topk(10, {growth})", "", "B", as_table=True),
@@ -168,10 +174,10 @@ def _evidence(board: Board) -> None:
     board.put(
         graph(
             "Growth",
-            "Slope of the floor over three hours, per hour. A warm-up falls to zero; a step is a hump as wide as the window; a leak is a level line. "
+            "Slope of the floor over the chosen time, per hour. A warm-up falls to zero; a step is a hump as wide as the window; a leak is a level line. "
             "Look next at: What grew, for its kind.",
             "bytes",
-            *queries((f"topk(10, deriv({_floor()}[3h:10m]) * {_HOUR})", INSTANCE_LEGEND)),
+            *queries((f"topk(10, deriv({_floor()}[{_SUBQUERY}]) * {_HOUR})", INSTANCE_LEGEND)),
             steps=rising(2 * _MIB, 20 * _MIB),
             lowest=None,
             many=True,
@@ -182,10 +188,10 @@ def _evidence(board: Board) -> None:
     board.put(
         graph(
             "Limit reached in",
-            "Time left by each target's slope of the last three hours. A line that falls by an hour an hour is a leak on its way; one that jumps about "
+            "Time left by each target's slope over the chosen time. A line that falls by an hour an hour is a leak on its way; one that jumps about "
             "is noise. Look next at: Memory floor.",
             "h",
-            *queries((f"bottomk(10, {time_to_limit('')} / {_HOUR} < 48)", INSTANCE_LEGEND)),
+            *queries((f"bottomk(10, {time_to_limit('', _SUBQUERY)} / {_HOUR} < 48)", INSTANCE_LEGEND)),
             steps=((None, "red"), (4, "orange"), (24, "transparent")),
             decimals=0,
             many=True,
@@ -223,7 +229,7 @@ def _kind(board: Board) -> None:
     board.put(
         graph(
             "What grew",
-            "Growth per hour over the last three, of all selected processes that grow, parted by what explains it: as many new blocks as the process has "
+            "Growth per hour, over the chosen time, of all selected processes that grow, parted by what explains it: as many new blocks as the process has "
             "bytes for each, or nothing that Python counts. Mostly unattributed: native memory, large buffers, or the allocator. Look next at: Bytes per block.",
             "bytes",
             *queries(

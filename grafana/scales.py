@@ -13,8 +13,8 @@ PAUSE: Final = rising(at.PAUSE_P99_SECONDS.value, 5 * at.PAUSE_P99_SECONDS.value
 FULL: Final = rising(at.MEMORY_RATIO_WARNING.value, at.MEMORY_RATIO_CRITICAL.value)
 
 
-def time_to_limit(worst: str) -> str:
-    """Seconds until the line through the last three hours meets the limit; only where it rises."""
+def time_to_limit(worst: str, window: str = "3h:5m") -> str:
+    """Seconds until the line through the last ``window`` meets the limit; only where it rises."""
     used, limit = used_bytes(BY_INSTANCE), limit_bytes(BY_INSTANCE)
-    slope = f"deriv(({used})[3h:5m])"
+    slope = f"deriv(({used})[{window}])"
     return f"{worst}(({limit} - {used}) / ({slope} > 0))" if worst else f"({limit} - {used}) / ({slope} > 0)"

@@ -102,6 +102,7 @@ def without_recorded(expr: str, records: dict[str, str]) -> str:
 def with_variables(expr: str, chosen: dict[str, str]) -> str:
     for name, value in {**ALL_VALUES, **chosen}.items():
         expr = expr.replace(f'"${name}"', f'"{value}"')
+    expr = expr.replace("$window", "3h")
     return re.sub(r"\$__(rate_interval|interval|range)", f"{4 * STEP_S}s", expr)
 
 

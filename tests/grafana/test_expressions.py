@@ -86,7 +86,7 @@ def test_dashboards_select_what_the_variables_say(targets, dashboards, lang):
         (uid, each["name"], each["expr"]) for uid, board in dashboards.items() for each in board["annotations"]["list"]
     ]
     for uid, title, expr in asked:
-        names = [each["name"] for each in dashboards[uid]["templating"]["list"][1:]]
+        names = [each["name"] for each in dashboards[uid]["templating"]["list"] if each["type"] == "query"]
         wanted = {({"service": "service_name", "pid": "process_pid"}.get(name, name), f"${name}") for name in names}
         for each in lang.selectors(expr):
             found = {(label, value) for label, (op, value) in each.matchers.items() if op == "MatchOp.Re"}
