@@ -95,6 +95,8 @@ CASES: Final = (
             of("process_uptime_seconds", "0+300x180"),
         ),
         step_min=5,
+        also={815: ("PythonMemoryGrowing",)},
+        title="and alerts about a limit are silent where none is known",
     ),
     Case(
         "PythonMemoryGrowthUnattributed",
@@ -107,6 +109,8 @@ CASES: Final = (
             of("process_uptime_seconds", "0+300x180"),
         ),
         step_min=5,
+        also={815: ("PythonMemoryGrowthUnattributed",)},
+        title="and alerts about a limit are silent where none is known",
     ),
     Case(
         "PythonMemoryGrewAfterDeploy",

@@ -45,6 +45,7 @@ def build() -> Board:
         variables=VARIABLES,
     )
     board.choose("window", "Growth over", WINDOWS, "3h")
+    board.choose("floor", "Floor of", ("1m", "5m", "30m", "1h"), "30m")
     annotate_processes(board)
     _verdict(board)
     _evidence(board)
@@ -114,7 +115,7 @@ def _verdict(board: Board) -> None:
 
 
 def _floor() -> str:
-    return f"min_over_time(({used_bytes(BY_INSTANCE)})[30m:1m])"
+    return f"min_over_time(({used_bytes(BY_INSTANCE)})[$floor:1m])"
 
 
 def _growth(metric: str) -> str:
@@ -164,7 +165,7 @@ def _evidence(board: Board) -> None:
     limit = limit_bytes(BY_INSTANCE)
     panel = graph(
         "Memory floor",
-        "The least that each target used within half an hour: bursts, jobs and the collector's sawtooth fall away, what remains was kept. Rising from floor to "
+        "The least that each target used within the time of the floor, half an hour or so: bursts, jobs and the collector's sawtooth fall away, what remains was kept. Rising from floor to "
         "floor for six hours and more is a leak. Look next at: Growth.",
         "bytes",
         *queries((f"topk(10, {_floor()})", INSTANCE_LEGEND), (f"min({limit})", "smallest limit")),

@@ -6,7 +6,7 @@ from typing import Final
 
 READ_ME: Final = """\
 **1. Is it one?** Look at *Memory floor*: only what stays after every trough counts. Steps and warm-ups flatten; a leak holds its slope \
-for hours, in *Growth* as a level line above zero. `Growth over` sets the time that is looked at.
+for hours, in *Growth* as a level line above zero. `Growth over` and `Floor of` set the time that is looked at.
 
 **2. Of what kind?** Compare *What grew* with `Blocks / h` in *Suspects*:
 

@@ -65,7 +65,7 @@ def own_labels(name: str) -> set[str]:
 
 def concrete(expr: str) -> str:
     """Without Grafana's variables of time."""
-    return re.sub(r"\$(__(rate_interval|interval|range)|window)\b", "5m", expr)
+    return re.sub(r"\$(__(rate_interval|interval|range)|window|floor)\b", "5m", expr)
 
 
 @dataclass

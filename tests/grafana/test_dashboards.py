@@ -65,8 +65,9 @@ def test_variables(dashboards, uid):
     """A data source, and then a chain of labels, each restricted by those before it."""
     first, *others = dashboards[uid]["templating"]["list"]
     if uid == "gc-otel-leak":
-        window = others.pop()
+        *others, window, floor = others
         assert (window["name"], window["type"], window["current"]["value"]) == ("window", "custom", "3h")
+        assert (floor["name"], floor["type"], floor["current"]["value"]) == ("floor", "custom", "30m")
         assert "5m" in window["query"], "a leak that is made on purpose shows within minutes"
     assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
     assert [each["name"] for each in others] == list(ALL_VALUES)[: len(others)]
