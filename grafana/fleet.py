@@ -175,7 +175,7 @@ def _services(board: Board) -> None:
         decimals=1,
         width=110,
     )
-    board.put(column(column(alerts, "Alert", "string", width=270), "Severity", "string", width=90), 14, 9)
+    board.put(column(column(alerts, "Alert", "string", width=245), "Severity", "string", width=75), 14, 9)
     versions = rows(
         "Versions",
         "Processes by version of the service and of Python. Two versions of one service for more than a deploy's time: it is stuck. "
