@@ -16,7 +16,6 @@ from grafana.panels import DATASOURCE, Builder
 COLUMNS: Final = 24
 TAG: Final = "gc_otel"
 
-
 #: A series that every recorded process has, and one only.
 _EVERY_PROCESS: Final = name("cpython.memory.allocated_blocks")
 

@@ -32,12 +32,12 @@ class Threshold:
 GC_SHARE_WARNING: Final = Threshold(
     "gc_share_warning",
     0.1,
-    "One tenth of the time is as much as any tuning of thresholds or gc.freeze() can give back.",
+    "A judgement: a tenth of the work is gone, and the slowest requests show it.",
 )
 GC_SHARE_CRITICAL: Final = Threshold(
     "gc_share_critical",
     0.25,
-    "CPython starts a full collection only after a quarter more objects: beyond this it is forced.",
+    "A judgement: three quarters are left for the work, and requests queue.",
 )
 PAUSE_P99_SECONDS: Final = Threshold(
     "pause_p99_seconds", 0.1, "A tenth of a second in one request of a hundred is what users begin to notice."
