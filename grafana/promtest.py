@@ -142,12 +142,13 @@ def files() -> dict[str, str]:
     """Contents by file name."""
     rules = ("thresholds.yaml", "recording.yaml", "alerts.yaml")
     by_step = {
-        step_min: [line for case in CASES if case.step_min == step_min for line in _case(case)] for step_min in (1, 5)
+        step_min: [line for case in CASES if case.step_min == step_min for line in _case(case)]
+        for step_min in (1, 5, 10)
     }
     return {
         "alerts_test.yaml": _file(1, rules, by_step[1]),
         "native_test.yaml": _file(1, ("native-histograms.yaml",), _native()),
         "growth_test.yaml": _file(5, rules, by_step[5]),
-        "shapes_test.yaml": _file(2 * STEP_MINUTES, rules, _shapes()),
+        "shapes_test.yaml": _file(10, rules, [*by_step[10], *_shapes()]),
         "thresholds_test.yaml": _file(1, rules[1:], _case(MISSING)),
     }

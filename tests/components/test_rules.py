@@ -25,7 +25,7 @@ def test_promtool_finds_no_fault(tool):
 
 @pytest.mark.parametrize("name", TESTS)
 def test_alerts_fire_when_they_should(tool, name):
-    """And not a step before, and on no healthy shape: up to 15 s of CPU for a day and a half of every rule."""
+    """And not a step before, and on no healthy shape: 10 s of CPU in all, for a day and a half of every rule."""
     path = sources()["rules"] / name
     if not path.is_file():
         pytest.skip("the rules' tests are not part of an installation")
