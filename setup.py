@@ -8,7 +8,6 @@ the build says so.  ``gc-otel doctor`` tells later which one is in use.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +17,19 @@ from setuptools.command.build_py import build_py
 
 SOURCES = sorted(str(path) for path in Path("gc_otel/_native").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("gc_otel/_native").glob("*.h"))
-STARTUP = Path("gc_otel/probe/loading/gc_otel.pth")
+
+#: Where in site-packages, and what.
+COPIES = [("gc_otel.pth", Path("gc_otel/probe/loading/gc_otel.pth"))] + [
+    (f"gc_otel/_assets/{kind}/{source.name}", source)
+    for kind, pattern in (
+        ("dashboards", "grafana/dashboards/*.json"),
+        ("rules", "grafana/rules/*.yaml"),
+        ("runbooks", "docs/runbooks/*.md"),
+    )
+    for source in sorted(Path().glob(pattern))
+    if not source.name.endswith("_test.yaml")
+]
+
 PURE = os.environ.get("GC_OTEL_PURE", "") not in ("", "0") or sys.implementation.name != "cpython"
 
 
@@ -43,26 +54,29 @@ class OptionalBuildExt(build_ext):
         print(f"gc_otel: built with {what}", file=sys.stderr)
 
 
-class BuildWithStartupFile(build_py):
-    """Puts gc_otel.pth at the root of site-packages, where the interpreter looks for it at its start.
+class BuildWithCopies(build_py):
+    """Puts into a wheel what does not stand in the package's own folder.
 
-    Only into a wheel: an editable installation has no place for it, and `gc-otel run` finds another way there.
+    ``gc_otel.pth`` goes to the root of site-packages, where the interpreter looks for it at its start; dashboards,
+    rules and runbooks go where `gc-otel assets export` finds them. An editable installation reads the tree, and has
+    no place for the first: `gc-otel run` finds another way there.
     """
 
     def run(self) -> None:
-        """Build, and copy."""
+        """Copy the package, and then the others."""
         super().run()
         if not self.editable_mode:
-            Path(self.build_lib).mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(STARTUP, self._target())
+            for target, source in self._copies():
+                self.mkpath(str(Path(target).parent))
+                self.copy_file(str(source), target)
 
     def get_outputs(self, include_bytecode: int = 1) -> list[str]:
         """What an installation records, and an uninstallation removes."""
         outputs = super().get_outputs(include_bytecode)
-        return outputs if self.editable_mode else [*outputs, str(self._target())]
+        return outputs if self.editable_mode else [*outputs, *(target for target, _ in self._copies())]
 
-    def _target(self) -> Path:
-        return Path(self.build_lib) / STARTUP.name
+    def _copies(self) -> list[tuple[str, Path]]:
+        return [(str(Path(self.build_lib, target)), source) for target, source in COPIES]
 
 
 EXTENSION = Extension(
@@ -85,5 +99,5 @@ EXTENSION = Extension(
 
 setup(
     ext_modules=[] if PURE else [EXTENSION],
-    cmdclass={"build_ext": OptionalBuildExt, "build_py": BuildWithStartupFile},
+    cmdclass={"build_ext": OptionalBuildExt, "build_py": BuildWithCopies},
 )

@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("ps", "list the recorded processes of this user"),
     Command("doctor", "say what is found, what works, what was dropped and why, and what to do about it"),
     Command("config", "list every setting, its value and where it came from"),
+    Command("assets", "write dashboards, alert rules and runbooks for Grafana and Prometheus"),
     Command("demo", "start a small HTTP service with its own traffic, recorded, to look at"),
 )
 
