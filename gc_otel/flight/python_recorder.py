@@ -235,7 +235,8 @@ class PythonRecorder:
             try:
                 self._finish(info, cpu_ns, stopped_ns)
             except BaseException:
-                _Lost(first)
+                if not isinstance(first, Exception):  # else most likely a neighbour's nonsense, which fails twice
+                    _Lost(first)
                 raise
             raise
         if self._entered_ns:

@@ -76,3 +76,22 @@ def test_interrupted_before_any_bytecode(clocked, phase, what) -> None:
     assert countdown > 100
     assert left_open < 30  # only before the callback has looked at its phase
     assert clocked.cells[layout.GC.cell("sequence")] % 2 == 0
+
+
+def test_the_first_of_two_interrupts_is_reported(clocked, monkeypatch) -> None:
+    """A callback can raise one exception only; of the other CPython's hook for the unraisable is told."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+    finish, interrupts = clocked.recorder._finish, [KeyboardInterrupt, GeneratorExit]
+
+    def interrupted(*args: Any) -> None:
+        if interrupts:
+            raise interrupts.pop(0)
+        finish(*args)
+
+    monkeypatch.setattr(clocked.recorder, "_finish", interrupted)
+    clocked.start(1)
+    with pytest.raises(GeneratorExit):
+        clocked.stop(1)
+    assert told == [KeyboardInterrupt]
+    assert clocked.read().in_progress is None

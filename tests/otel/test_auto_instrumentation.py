@@ -187,8 +187,8 @@ instrumentation/development:
     for each in sent:
         assert not [name for name in each.metrics if name.startswith("process.") or name == "cpython.gc.pending"]
         assert each.resource["service.name"] == "declared"
-    # Not the explicit ones: while the twin's callback waits for the GIL, the SDK's threads allocate.
-    assert receiver.sent[-1].total("cpython.gc.collections") >= ASKED
+    # Not always all: while the twin's callback waits for the GIL, the SDK's threads allocate.
+    assert 0 < receiver.sent[-1].total("cpython.gc.explicit_collections") <= ASKED
 
 
 @pytest.mark.parametrize(
