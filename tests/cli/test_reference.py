@@ -15,10 +15,11 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.txt"
 
 
 def test_the_document_is_as_generated():
-    """Any interpreter generates the same text as stands in docs/."""
+    """Word by word: interpreters indent differently, and the gate compares to the letter on one."""
     if not DOCUMENT.parent.is_dir():
         pytest.skip("docs/ is not part of this tree")
-    assert DOCUMENT.read_text() == reference.reference(), "run: python -m gc_otel.cli.reference > docs/cli.txt"
+    words = DOCUMENT.read_text().split()
+    assert words == reference.reference().split(), "run: COLUMNS=100 python -m gc_otel.cli.reference > docs/cli.txt"
 
 
 def test_the_terminal_changes_nothing(monkeypatch):

@@ -7,11 +7,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
+
+from gc_otel.service.launch import COMMAND_NAME
 
 PROGRAMS = Path(__file__).parent / "programs"
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
@@ -95,6 +98,37 @@ def test_uvicorn(run, in_programs, port, pids, eventually, flight_dir):
     eventually(lambda: pids(address) == answered)
     started.process.send_signal(signal.SIGTERM)
     assert started.process.wait(60) in (0, -signal.SIGTERM)  # uvicorn raises the signal again when it has ended
+
+
+@pytest.mark.component
+def test_celery(run, in_programs, pids, eventually, flight_dir, tmp_path):
+    """A worker with two processes of its own, which its pool forks without CPython's hooks knowing why."""
+    need("celery")
+    env = {**in_programs, "JOBS_FOLDER": str(tmp_path)}
+    celery = (sys.executable, "-m", "celery", "-A", "jobs")
+    started = run(*celery, "worker", "--concurrency", "2", "--loglevel", "error", env=env, stdout=None, stderr=None)
+    address = _address_by_status(flight_dir, eventually)
+    worked = _call(env)
+    main = started.process.pid
+    eventually(lambda: pids(address) == {main, *_children(main)} and len(_children(main)) == 2)
+    assert worked in _children(main)
+    started.process.send_signal(signal.SIGTERM)
+    assert started.process.wait(60) == 0
+
+
+def _call(env):
+    code = "import jobs; print(jobs.who.delay().get(timeout=60))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def _children(pid):
+    """Without the exporter, which nobody waits for."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child) for child in listed if Path(f"/proc/{child}/comm").read_text() != f"{COMMAND_NAME.decode()}\n"}
 
 
 def _note(answered, port):
