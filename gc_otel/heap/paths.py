@@ -76,17 +76,22 @@ def find_holders(type_or_name: type | str, *, most: int = 10) -> Holders:
     wanted = _matcher(type_or_name)
     began_ns = time.monotonic_ns()
     search = _Search(wanted)
-    search.run()
-    tree = _Tree()
-    names = EdgeNames()
-    for place in search.found:
-        tree.add(search.way_to(place, names))
-    roots = tree.steps()
+    try:
+        search.run()
+        roots = search.merged()
+        instances, examined = max(search.alive, len(search.found)), len(search.objects)
+    finally:
+        # Among the objects may be frames of this call, which would hold the list, and so everything, until collected.
+        search.objects.clear()
     name = type_or_name if isinstance(type_or_name, str) else type_name(type_or_name)
-    instances = max(search.alive, len(search.found))
-    duration_ns = time.monotonic_ns() - began_ns
     return Holders(
-        name, instances, len(search.found), roots[:most], len(roots[most:]), len(search.objects), duration_ns
+        name,
+        instances,
+        len(search.found),
+        roots[:most],
+        len(roots[most:]),
+        examined,
+        time.monotonic_ns() - began_ns,
     )
 
 
@@ -150,6 +155,13 @@ class _Search:
                     seen.add(id(value))
                     self._see(value, place)
             place += 1
+
+    def merged(self) -> tuple[HolderStep, ...]:
+        """The ways to everything found, as one tree."""
+        tree, names = _Tree(), EdgeNames()
+        for place in self.found:
+            tree.add(self.way_to(place, names))
+        return tree.steps()
 
     def way_to(self, place: int, names: EdgeNames) -> list[tuple[str, str, int, int | None]]:
         """From the root: how, the type, which object, its length.  A namespace is no step of its own."""

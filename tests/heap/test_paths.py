@@ -192,10 +192,14 @@ def test_asyncio_task_and_context_variable() -> None:
 @pytest.mark.usefixtures("quiet_gc")
 def test_garbage_is_told_apart() -> None:
     """Alive and reached by nothing with a name."""
-    one = Held()
+
+    class Lost:
+        """Of this test alone."""
+
+    one = Lost()
     one.itself = one
     del one
-    holders = gc_otel.find_holders(Held)
+    holders = gc_otel.find_holders(Lost)
     assert (holders.instances, holders.reached, holders.roots) == (1, 0, ())
     assert "1 of them held by nothing that has a name" in str(holders)
     gc.collect()
