@@ -15,9 +15,10 @@
 
 #include <stdlib.h>
 
-#define EXACT_OBJECTS 16384   /* the first ones are all looked into */
-#define SPARSE_OBJECTS 500000 /* beyond these even fewer are */
+#define EXACT_OBJECTS 8192    /* the first ones are all looked into */
+#define SPARSE_OBJECTS 100000 /* beyond these even fewer are */
 #define FOLLOWED_DEPTH 3      /* containers in containers that are charged to one owner */
+#define OWNERS_AT_MOST 4
 #define IMMORTAL ((Py_ssize_t)1 << 30)
 
 /* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name, odd. */
@@ -168,7 +169,9 @@ charge_container(edges *at, PyObject *object, PyTypeObject *kind, double share, 
     }
     bool owner_is_plain = at->owner == (uintptr_t)&PyDict_Type || at->owner == (uintptr_t)&PyList_Type ||
                           at->owner == (uintptr_t)&PySet_Type;
-    if (!owner_is_plain && at->depth > 0) {
+    /* What several hold is nobody's own: the globals of a module would be read once for each of its functions. */
+    bool is_own = share * OWNERS_AT_MOST >= at->weight * (double)at->edge_every;
+    if (!owner_is_plain && is_own && at->depth > 0) {
         edges within = {at->walk, object, at->owner, share, at->edge_every, at->depth - 1, true};
         look_into(&within, object);
     }
@@ -182,9 +185,12 @@ see_reference(PyObject *object, void *argument)
         return 0;
     }
     PyTypeObject *kind = plain_kind(object);
-    bool is_container = PyObject_IS_GC(object);
+    if (kind == NULL && at->claiming) {
+        return 0;
+    }
+    bool is_container = PyType_IS_GC(Py_TYPE(object)) && PyObject_IS_GC(object);
     bool tracked = is_container && PyObject_GC_IsTracked(object);
-    if (kind == NULL && (tracked || at->claiming)) {
+    if (kind == NULL && tracked) {
         return 0;
     }
     double share = share_of(at, object, tracked) * (double)at->edge_every;

@@ -24,9 +24,10 @@ Counted = tuple[list[TypeRow], list[ChargeRow], int, int]
 
 _PLAIN: Final = (dict, list, set)
 _FOLLOWED_DEPTH: Final = 3
-_EXACT_OBJECTS: Final = 16384
-_SPARSE_OBJECTS: Final = 500_000
+_EXACT_OBJECTS: Final = 8192
+_SPARSE_OBJECTS: Final = 100_000
 _LARGE_BYTES: Final = 512
+_OWNERS_AT_MOST: Final = 4
 _IMMORTAL: Final = 2**30
 _HAVE_GC: Final = 1 << 14
 _PREHEADER: Final = 0 if sys.version_info < (3, 11) else 1 << 4 if sys.version_info < (3, 12) else 1 << 3 | 1 << 4
@@ -137,7 +138,8 @@ class _Walk:
             self.charge(kind, owner, share, size)
             if claiming:
                 self.charge(kind, type(holder), -share, -size)
-            if owner not in _PLAIN and depth > 0:
+            # What several hold is nobody's own: the globals of a module would be read once for each of its functions.
+            if owner not in _PLAIN and share * _OWNERS_AT_MOST >= weight * every and depth > 0:
                 self.look_into(value, owner, share, every, depth - 1, claiming=True)
 
     def charge(self, kind: type, owner: type | int, share: float, size: float) -> None:
