@@ -23,6 +23,7 @@ def make_cycle(size_bytes: int) -> None:
 def main(size_bytes: int) -> None:
     """Show the memory and the garbage before and after a collection."""
     make_cycle(1)  # what is loaded at first use leaves garbage of its own
+    gc_otel.show_memory("loaded")
     gc.disable()
     gc.collect()
     gc_otel.show_memory("before")

@@ -42,7 +42,7 @@ def test_ten_million_integers() -> None:
 def test_two_lists() -> None:
     """The memory stays until the collection, and the cycle has its name."""
     text = run("two_lists.py", "20000000")
-    before, forgotten, after = unique_mib(text)
+    _, before, forgotten, after = unique_mib(text)
     assert forgotten - before > 35
     assert after - before < 10
     assert "arrows between them: 2" in text

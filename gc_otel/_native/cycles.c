@@ -362,6 +362,40 @@ holds_itself(const garbage *garbage, uint32_t node)
     return false;
 }
 
+typedef struct {
+    gco_types *types;
+    double bytes;
+} holding;
+
+/* An object that the collector does not track (str, bytes): held n times, 1/n of it is here. */
+static int
+add_untracked(PyObject *object, void *argument)
+{
+    holding *holding = argument;
+    Py_ssize_t refs = Py_REFCNT(object);
+    bool tracked = PyType_IS_GC(Py_TYPE(object)) && PyObject_IS_GC(object) && PyObject_GC_IsTracked(object);
+    if (!tracked && refs < GCO_IMMORTAL) {
+        gco_type_entry *entry = gco_types_find(holding->types, object);
+        if (entry != NULL) {
+            holding->bytes += (double)gco_shallow_bytes(entry, object) / (double)(refs < 1 ? 1 : refs);
+        }
+    }
+    return 0;
+}
+
+/* The object's own memory and its part of what it holds untracked. */
+static double
+bytes_of(PyObject *object, gco_types *types)
+{
+    gco_type_entry *entry = gco_types_find(types, object);
+    holding holding = {types, entry == NULL ? 0 : (double)gco_shallow_bytes(entry, object)};
+    traverseproc of_type = Py_TYPE(object)->tp_traverse;
+    if (of_type != NULL) {
+        (void)of_type(object, add_untracked, &holding);
+    }
+    return holding.bytes;
+}
+
 /* One component as Python will have it: types around, length of the way around, objects, bytes.
  *
  * Types are static or held by their objects, and the objects by the list until after the last row. */
@@ -372,10 +406,10 @@ row_of(const graph *graph, const garbage *garbage, gco_types *types, size_t from
     if (start == NONE) {
         return PyErr_NoMemory();
     }
-    size_t length = shortest_cycle(garbage, start, scratch, scratch + garbage->count, cycle), bytes = 0;
+    size_t length = shortest_cycle(garbage, start, scratch, scratch + garbage->count, cycle);
+    double bytes = 0;
     for (size_t i = from; i < to; i++) {
-        PyObject *object = graph->objects[garbage->object[garbage->order[i]]];
-        bytes += (size_t)gco_shallow_bytes(gco_types_find(types, object), object);
+        bytes += bytes_of(graph->objects[garbage->object[garbage->order[i]]], types);
     }
     size_t shown = length < LONGEST_SIGNATURE ? length : LONGEST_SIGNATURE;
     PyObject *around = PyTuple_New((Py_ssize_t)shown);
@@ -383,11 +417,12 @@ row_of(const graph *graph, const garbage *garbage, gco_types *types, size_t from
         PyTuple_SET_ITEM(around, (Py_ssize_t)i, Py_NewRef((PyObject *)type_of(graph, garbage, cycle[i])));
     }
     return around == NULL ? NULL
-                          : Py_BuildValue("(Nnnn)", around, (Py_ssize_t)length, (Py_ssize_t)(to - from), (Py_ssize_t)bytes);
+                          : Py_BuildValue("(Nnnn)", around, (Py_ssize_t)length, (Py_ssize_t)(to - from),
+                                          (Py_ssize_t)(bytes + 0.5));
 }
 
 static PyObject *
-rows_of(const graph *graph, const garbage *garbage, size_t *garbage_bytes)
+rows_of(const graph *graph, const garbage *garbage, double *garbage_bytes)
 {
     gco_types types;
     uint32_t *scratch = malloc((2 * (size_t)garbage->count + 1) * sizeof(uint32_t));
@@ -405,7 +440,7 @@ rows_of(const graph *graph, const garbage *garbage, size_t *garbage_bytes)
             PyErr_NoMemory();
             break;
         }
-        *garbage_bytes += (size_t)gco_shallow_bytes(entry, object);
+        *garbage_bytes += bytes_of(object, &types);
     }
     for (uint32_t i = 0; rows != NULL && i < garbage->components; i++) {
         size_t from = garbage->starts[i], to = garbage->starts[i + 1];
@@ -430,7 +465,7 @@ examine(PyObject *list)
     garbage garbage = {0};
     PyObject *rows = NULL;
     uint8_t *alive = NULL;
-    size_t bytes = 0;
+    double bytes = 0;
     if (fill(&graph, list) && (alive = find_living(&graph)) != NULL && take_garbage(&graph, alive, &garbage) &&
         find_components(&garbage)) {
         rows = rows_of(&graph, &garbage, &bytes);
@@ -440,7 +475,7 @@ examine(PyObject *list)
     }
     PyObject *result = rows == NULL ? NULL
                                     : Py_BuildValue("(NnnK)", rows, (Py_ssize_t)graph.count, (Py_ssize_t)garbage.count,
-                                                    (unsigned long long)bytes);
+                                                    (unsigned long long)(bytes + 0.5));
     free(graph.keys);
     free(graph.values);
     free(graph.refs);

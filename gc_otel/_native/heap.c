@@ -19,7 +19,6 @@
 #define SPARSE_OBJECTS 100000 /* beyond these even fewer are */
 #define FOLLOWED_DEPTH 3      /* containers in containers that are charged to one owner */
 #define OWNERS_AT_MOST 4
-#define IMMORTAL ((Py_ssize_t)1 << 30)
 
 /* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name, odd. */
 typedef struct {
@@ -65,7 +64,7 @@ draw(walk *walk, unsigned long every)
         return true;
     }
     walk->random = walk->random * 6364136223846793005ull + 1442695040888963407ull;
-    return (walk->random >> 33) % every == 0;
+    return ((walk->random >> 32) * every) >> 32 == 0; /* no division: this is asked at every object */
 }
 
 static size_t *
@@ -136,7 +135,7 @@ static double
 share_of(edges *at, PyObject *object, bool tracked)
 {
     Py_ssize_t refs = Py_REFCNT(object);
-    if (refs >= IMMORTAL) {
+    if (refs >= GCO_IMMORTAL) {
         return 0;
     }
     if (tracked) {

@@ -26,6 +26,9 @@ typedef struct {
     size_t capacity, used;
 } gco_types;
 
+/* From this reference count on an object is never freed. */
+#define GCO_IMMORTAL ((Py_ssize_t)1 << 30)
+
 bool gco_types_init(gco_types *types);
 void gco_types_free(gco_types *types);
 

@@ -11,6 +11,7 @@ import gc
 import random
 import sys
 import types
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -28,7 +29,8 @@ _EXACT_OBJECTS: Final = 8192
 _SPARSE_OBJECTS: Final = 100_000
 _LARGE_BYTES: Final = 512
 _OWNERS_AT_MOST: Final = 4
-_IMMORTAL: Final = 2**30
+#: From this reference count on an object is never freed.
+IMMORTAL: Final = 2**30
 _HAVE_GC: Final = 1 << 14
 _PREHEADER: Final = 0 if sys.version_info < (3, 11) else 1 << 4 if sys.version_info < (3, 12) else 1 << 3 | 1 << 4
 _INLINE_VALUES: Final = 0 if sys.version_info < (3, 13) else 1 << 2
@@ -60,11 +62,19 @@ def shallow_bytes(value: object) -> int:
 
 
 def reference_counts(values: list[Any]) -> list[int]:
-    """The reference counts of a list's items, the list's own reference among them."""
+    """The reference counts of a list's items, the list's own references among them."""
     return [count - _EXTRA for count in map(sys.getrefcount, values)]
 
 
 _EXTRA: Final = next(map(sys.getrefcount, [object()])) - 1
+
+
+def held_by(holder: object) -> list[tuple[Any, int]]:
+    """What an object holds, with the reference count of each; ours are taken off."""
+    values = gc.get_referents(holder)
+    times = Counter(map(id, values))
+    counts = reference_counts(values)
+    return [(value, count - times[id(value)]) for value, count in zip(values, counts, strict=True)]
 
 
 class _Walk:
@@ -113,15 +123,14 @@ class _Walk:
         self, holder: object, owner: type | int, weight: float, every: int, depth: int, *, claiming: bool
     ) -> None:
         """Charge what the holder has; ``claiming``: a second sight, for the sake of the owner."""
-        values = gc.get_referents(holder)
-        for value, count in zip(values, reference_counts(values), strict=True):
+        for value, count in held_by(holder):
             if every > 1 and self.draw() * every >= 1:
                 continue
             kind = type(value) if type(value) in _PLAIN else None
             tracked = gc.is_tracked(value)
-            if (kind is None and (tracked or claiming)) or count >= _IMMORTAL:
+            if (kind is None and (tracked or claiming)) or count >= IMMORTAL:
                 continue
-            share = weight * every / max(1, count - 1 - tracked)
+            share = weight * every / max(1, count - tracked)
             size = share * shallow_bytes(value)
             if not tracked and not claiming:
                 row = self.types.setdefault(type(value), [0, 0, 0.0, 0.0])

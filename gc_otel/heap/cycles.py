@@ -29,7 +29,10 @@ _MOST_NAMES: Final = 6
 
 @dataclass(frozen=True)
 class CycleGroup:
-    """All garbage cycles of one signature: how many, and the objects and bytes in them."""
+    """All garbage cycles of one signature: how many, the objects in them and their bytes.
+
+    The bytes are those of the objects and of what they hold untracked (str, bytes): held n times, 1/n of it.
+    """
 
     signature: str
     cycles: int
@@ -50,8 +53,8 @@ class UncollectableGroup:
 class Cycles:
     """The garbage of this process at one moment, largest group first.
 
-    ``garbage_objects`` and ``garbage_bytes`` are all that a full collection would find unreachable, of what the
-    collector tracks; what it does not track (str, bytes) is not among the bytes.  Objects put
+    ``garbage_objects`` are all tracked objects that a full collection would find unreachable,
+    ``garbage_bytes`` are theirs and their part of what they hold untracked.  Objects put
     aside by ``gc.freeze()`` are not examined, as the collector does not examine them.
     """
 

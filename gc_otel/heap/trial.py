@@ -12,7 +12,7 @@ import gc
 from collections import Counter
 from typing import Any, Final
 
-from gc_otel.heap.counting import reference_counts, shallow_bytes
+from gc_otel.heap.counting import IMMORTAL, held_by, reference_counts, shallow_bytes
 
 #: One component: the types around its shortest cycle, how long that is, objects, bytes.
 ComponentRow = tuple[tuple[type, ...], int, int, int]
@@ -34,7 +34,7 @@ def find_garbage() -> Found:
     place_of = {id(value): place for place, value in enumerate(garbage)}
     edges = [[place_of[id(child)] for child in gc.get_referents(value) if id(child) in place_of] for value in garbage]
     rows = [_row(garbage, edges, each) for each in _components(edges) if len(each) > 1 or each[0] in edges[each[0]]]
-    return rows, examined, len(garbage), sum(map(shallow_bytes, garbage))
+    return rows, examined, len(garbage), _bytes_of(garbage)
 
 
 def _living(objects: list[Any], index: dict[int, int]) -> bytearray:
@@ -104,7 +104,18 @@ def _row(garbage: list[Any], edges: list[list[int]], component: list[int]) -> Co
     start = min(component, key=lambda node: (fewest[type(garbage[node])], _short_name(type(garbage[node])), node))
     cycle = _shortest_cycle(edges, set(component), start)
     types = tuple(type(garbage[node]) for node in cycle[:_LONGEST_SIGNATURE])
-    return types, len(cycle), len(component), sum(shallow_bytes(garbage[node]) for node in component)
+    return types, len(cycle), len(component), _bytes_of([garbage[node] for node in component])
+
+
+def _bytes_of(objects: list[Any]) -> int:
+    """Their own memory, and of each object that they hold untracked 1/n where it is held n times."""
+    size = 0.0
+    for value in objects:
+        size += shallow_bytes(value)
+        for each, count in held_by(value):
+            if not gc.is_tracked(each) and count < IMMORTAL:
+                size += shallow_bytes(each) / max(1, count)
+    return int(size + 0.5)
 
 
 def _short_name(cls: type) -> str:
