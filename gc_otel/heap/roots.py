@@ -49,6 +49,7 @@ def _frames() -> Iterator[Root]:
                 place = f"{code.co_name}() {code.co_filename}:{frame.f_lineno}"
                 yield Root(f"thread {thread}, {place}", _locals_of(frame))
             frame = frame.f_back
+    del innermost  # of this thread it is this very frame: a cycle
 
 
 def _locals_of(frame: types.FrameType) -> list[tuple[str, object]]:

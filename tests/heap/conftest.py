@@ -9,8 +9,6 @@ import pytest
 
 from gc_otel import _native
 
-HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-
 
 @pytest.fixture
 def either(kind, monkeypatch):

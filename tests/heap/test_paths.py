@@ -155,6 +155,20 @@ def test_own_locals_are_not_kept_alive() -> None:
     assert gc_otel.refcount(held) == before == 1
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="find_cycles() needs a GIL")
+@pytest.mark.usefixtures("quiet_gc")
+def test_leaves_no_garbage_behind() -> None:
+    """Looking makes no cycles of its own."""
+    gc_otel.find_holders(Held)
+    gc_otel.show_refs([Held()])  # what is loaded at first use
+    gc.collect()
+    gc_otel.find_holders(Held)
+    gc_otel.take_census()
+    gc_otel.show_refs([Held()])
+    found = gc_otel.find_cycles()
+    assert found.cycles == 0, str(found)
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="locals() is a new dict each time from 3.13 on")
 def test_locals_that_the_program_keeps_are_left() -> None:
     """The copy is emptied only when nobody else has it."""
