@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from gc_otel.heap.names import flags_of, mro_of
+from gc_otel.heap.names import flags_of, mro_of, referents
 
 #: Rows of types: tracked objects and bytes, then what holders have of untracked ones, in shares.
 TypeRow = tuple[type, int, int, float, float]
@@ -71,7 +71,7 @@ _EXTRA: Final = next(map(sys.getrefcount, [object()])) - 1
 
 def held_by(holder: object) -> list[tuple[Any, int]]:
     """What an object holds, with the reference count of each; ours are taken off."""
-    values = gc.get_referents(holder)
+    values = referents(holder)
     times = Counter(map(id, values))
     counts = reference_counts(values)
     return [(value, count - times[id(value)]) for value, count in zip(values, counts, strict=True)]

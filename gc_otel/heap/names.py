@@ -6,6 +6,7 @@ are those of ``type`` and ``module`` themselves, called on the object.
 
 from __future__ import annotations
 
+import gc
 import sys
 import types
 from collections.abc import Iterator
@@ -65,6 +66,14 @@ def modules() -> Iterator[tuple[str, types.ModuleType]]:
         if type(name) is str and types.ModuleType in mro_of(type(module)) and id(module) not in seen:
             seen.add(id(module))
             yield name, module
+
+
+def referents(value: object) -> list[Any]:
+    """What an object holds; of a module only its globals.
+
+    On 3.12 _asyncio's module state shows freed objects, which a list of them would free again: a hang.
+    """
+    return [space_of_module(value)] if type(value) is types.ModuleType else gc.get_referents(value)
 
 
 def named_containers() -> Iterator[tuple[str, object]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gc_otel.heap.edges import EdgeNames, is_namespace_of
-from gc_otel.heap.names import type_name
+from gc_otel.heap.names import referents, type_name
 from gc_otel.heap.roots import Root, find_roots
 
 _MOST_OBJECTS: Final = 20_000_000
@@ -145,7 +145,6 @@ class _Search:
         self.holders.append(holder)
 
     def _walk(self, seen: set[int]) -> None:
-        referents = gc.get_referents
         place = 0
         while place < len(self.objects) < _MOST_OBJECTS:
             if self.alive and len(self.found) >= self.alive:

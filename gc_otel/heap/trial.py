@@ -13,6 +13,7 @@ from collections import Counter
 from typing import Any, Final
 
 from gc_otel.heap.counting import IMMORTAL, held_by, reference_counts, shallow_bytes
+from gc_otel.heap.names import referents
 
 #: One component: the types around its shortest cycle, how long that is, objects, bytes.
 ComponentRow = tuple[tuple[type, ...], int, int, int]
@@ -32,7 +33,7 @@ def find_garbage() -> Found:
     examined = len(objects)
     del objects, index, alive
     place_of = {id(value): place for place, value in enumerate(garbage)}
-    edges = [[place_of[id(child)] for child in gc.get_referents(value) if id(child) in place_of] for value in garbage]
+    edges = [[place_of[id(child)] for child in referents(value) if id(child) in place_of] for value in garbage]
     rows = [_row(garbage, edges, each) for each in _components(edges) if len(each) > 1 or each[0] in edges[each[0]]]
     return rows, examined, len(garbage), _bytes_of(garbage)
 
@@ -40,7 +41,7 @@ def find_garbage() -> Found:
 def _living(objects: list[Any], index: dict[int, int]) -> bytearray:
     refs = [count - _REFERENCES_OF_LIST for count in reference_counts(objects)]
     for value in objects:
-        for child in gc.get_referents(value):
+        for child in referents(value):
             place = index.get(id(child))
             if place is not None:
                 refs[place] -= 1
@@ -49,7 +50,7 @@ def _living(objects: list[Any], index: dict[int, int]) -> bytearray:
     for place in stack:
         alive[place] = 1
     while stack:
-        for child in gc.get_referents(objects[stack.pop()]):
+        for child in referents(objects[stack.pop()]):
             place = index.get(id(child))
             if place is not None and not alive[place]:
                 alive[place] = 1
