@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from gc_otel.errors import NotSupported
 from gc_otel.heap.edges import EdgeNames
-from gc_otel.heap.names import type_name
+from gc_otel.heap.names import referents, type_name
 
 _SIZED: Final = (dict, list, tuple, set, frozenset, str, bytes)
 _TIMEOUT_S: Final = 120
@@ -110,7 +110,7 @@ def _objgraph() -> Any:
     module._obj_label = _node_label  # noqa: SLF001
     module._edge_label = _edge_label  # noqa: SLF001
     module.gc = types.SimpleNamespace(
-        collect=lambda: 0, get_referents=gc.get_referents, get_referrers=gc.get_referrers, get_objects=gc.get_objects
+        collect=lambda: 0, get_referents=referents, get_referrers=gc.get_referrers, get_objects=gc.get_objects
     )
     return module
 
