@@ -1,4 +1,4 @@
-"""Prints the table: ``python -m benchmarks [--quick] [--only NAME] [--json FILE]``, from the root of the checkout."""
+"""Prints the table: ``python -m benchmarks [--quick] [--full] [--only NAME] [--json FILE]``, from the root of the checkout."""
 
 from __future__ import annotations
 
@@ -11,10 +11,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks import callback, collect, footprint, run_footprint, run_service, sampling, scrape, service, truth
+from benchmarks import (
+    callback,
+    census,
+    collect,
+    footprint,
+    run_footprint,
+    run_service,
+    sampling,
+    scrape,
+    service,
+    truth,
+)
 from benchmarks.result import NO_VERDICT, Result, Row
 
-_ALL: Final = (callback, truth, service, run_service, collect, footprint, run_footprint, sampling, scrape)
+_ALL: Final = (callback, truth, service, run_service, collect, footprint, run_footprint, sampling, scrape, census)
 BENCHMARKS: Final = {each.NAME: each for each in _ALL}
 
 _HEADINGS: Final = ("", "median", "spread", "ratio", "target", "")
@@ -26,7 +37,8 @@ def main() -> int:
     results = []
     print(f"CPython {platform.python_version()} on {platform.system()} {platform.machine()}", flush=True)
     for name in options.only or BENCHMARKS:
-        result = BENCHMARKS[name].run(quick=options.quick)
+        more = {"full": True} if options.full and name == census.NAME else {}
+        result = BENCHMARKS[name].run(quick=options.quick, **more)
         if options.quick:
             result = replace(result, rows=tuple(replace(row, verdict=NO_VERDICT) for row in result.rows))
         results.append(result)
@@ -41,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, no verdicts: whether it runs, not how fast it is"
     )
+    parser.add_argument("--full", action="store_true", help="census: a heap of ten million objects too (3 GB)")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args()

@@ -18,15 +18,47 @@ if TYPE_CHECKING:
     from gc_otel.config import Config
     from gc_otel.errors import GcOtelError
     from gc_otel.flight.snapshot import Snapshot
+    from gc_otel.heap.census import Census, take_census
+    from gc_otel.heap.cycles import Cycles, find_cycles
+    from gc_otel.heap.graph import show_backrefs, show_refs
+    from gc_otel.heap.paths import Holders, find_holders
+    from gc_otel.heap.refcount import refcount
     from gc_otel.instrumentor import GcInstrumentor
+    from gc_otel.sample.show import show_memory
 
-__all__ = ["Config", "GcInstrumentor", "GcOtelError", "Snapshot", "__version__"]
+__all__ = [
+    "Census",
+    "Config",
+    "Cycles",
+    "GcInstrumentor",
+    "GcOtelError",
+    "Holders",
+    "Snapshot",
+    "__version__",
+    "find_cycles",
+    "find_holders",
+    "refcount",
+    "show_backrefs",
+    "show_memory",
+    "show_refs",
+    "take_census",
+]
 
 _HOMES = {
+    "Census": "gc_otel.heap.census",
     "Config": "gc_otel.config",
+    "Cycles": "gc_otel.heap.cycles",
     "GcInstrumentor": "gc_otel.instrumentor",
     "GcOtelError": "gc_otel.errors",
+    "Holders": "gc_otel.heap.paths",
     "Snapshot": "gc_otel.flight.snapshot",
+    "find_cycles": "gc_otel.heap.cycles",
+    "find_holders": "gc_otel.heap.paths",
+    "refcount": "gc_otel.heap.refcount",
+    "show_backrefs": "gc_otel.heap.graph",
+    "show_memory": "gc_otel.sample.show",
+    "show_refs": "gc_otel.heap.graph",
+    "take_census": "gc_otel.heap.census",
 }
 
 

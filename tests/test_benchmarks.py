@@ -48,6 +48,17 @@ def test_callback_prints_and_writes_every_variant(quick) -> None:
     assert rows["OTel Histogram.record() per event"]["value"] is not None
 
 
+def test_census_is_compared_in_one_run(quick) -> None:
+    """Ours, objgraph's and a collection, with ratios to the collection."""
+    _, written = quick("census")
+    rows = {row["label"].partition(",")[0]: row for row in written["results"][0]["rows"]}
+    for label in ("gc.collect()", "gc_otel.take_census()", "objgraph.typestats()"):
+        assert rows[label]["value"] > 0
+        assert rows[label]["ratio"] > 0
+    assert rows["gc.collect()"]["ratio"] == 1.0
+    assert "faster than objgraph" in rows["census"]["note"]
+
+
 def test_unknown_benchmark_is_refused() -> None:
     """A wrong name ends with the names that exist."""
     command = [sys.executable, "-m", "benchmarks", "--only", "nonsense"]

@@ -11,7 +11,23 @@ import pytest
 
 import gc_otel
 
-PUBLIC = ["Config", "GcInstrumentor", "GcOtelError", "Snapshot", "__version__"]
+PUBLIC = [
+    "Census",
+    "Config",
+    "Cycles",
+    "GcInstrumentor",
+    "GcOtelError",
+    "Holders",
+    "Snapshot",
+    "__version__",
+    "find_cycles",
+    "find_holders",
+    "refcount",
+    "show_backrefs",
+    "show_memory",
+    "show_refs",
+    "take_census",
+]
 
 
 def in_new_interpreter(code: str) -> object:

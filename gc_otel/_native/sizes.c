@@ -1,0 +1,320 @@
+/* Shallow sizes from layouts, without __sizeof__ of anybody's class.
+ *
+ * Safe because it only reads memory of an object that its caller holds, or that the GIL (or a stopped
+ * world) keeps alive.  What is read beyond CPython's public structs are the first 32 bytes of a dict's
+ * keys: never trusted before gco_sizes_prepare() has compared the result with dict.__sizeof__() of this very
+ * interpreter; where that differs, dicts are sized from their length. */
+#include "heap.h"
+
+#include <frameobject.h>
+
+#include <stdlib.h>
+
+#if PY_VERSION_HEX >= 0x030b0000
+typedef struct {
+    Py_ssize_t refcount;
+    uint8_t log2_size, log2_index_bytes, kind, reserved;
+    uint32_t version;
+    Py_ssize_t usable, entries;
+} dict_keys;
+#else
+typedef struct {
+    Py_ssize_t refcount, size;
+    void *lookup;
+    Py_ssize_t usable, entries;
+} dict_keys;
+#endif
+
+static bool dict_layout_known = false;
+static PyObject *object_sizeof = NULL; /* object.__sizeof__, a C function */
+
+/* By a C function of CPython's own; it makes an int, which no collection can start from. */
+static Py_ssize_t
+size_by(PyObject *sizeof_method, PyObject *object)
+{
+    PyObject *size = PyObject_CallOneArg(sizeof_method, object);
+    Py_ssize_t bytes = size == NULL ? -1 : PyLong_AsSsize_t(size);
+    Py_XDECREF(size);
+    if (bytes < 0) {
+        PyErr_Clear();
+        return Py_TYPE(object)->tp_basicsize;
+    }
+    return bytes;
+}
+
+static Py_ssize_t
+fixed_bytes(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    Py_ssize_t bytes = type->tp_basicsize;
+#ifdef Py_TPFLAGS_INLINE_VALUES
+    if ((type->tp_flags & Py_TPFLAGS_INLINE_VALUES) && type->tp_itemsize == 0) {
+        /* Once per type: the values are part of the object, and only CPython knows how many. */
+        bytes = size_by(object_sizeof, object);
+    }
+#endif
+#ifndef Py_GIL_DISABLED
+    if (PyObject_IS_GC(object)) {
+        bytes += 2 * (Py_ssize_t)sizeof(void *); /* PyGC_Head */
+    }
+#endif
+#if defined(Py_TPFLAGS_PREHEADER)
+    if (type->tp_flags & Py_TPFLAGS_PREHEADER) {
+        bytes += 2 * (Py_ssize_t)sizeof(void *);
+    }
+#elif PY_VERSION_HEX >= 0x030b0000 && defined(Py_TPFLAGS_MANAGED_DICT)
+    if (type->tp_flags & Py_TPFLAGS_MANAGED_DICT) {
+        bytes += 2 * (Py_ssize_t)sizeof(void *);
+    }
+#endif
+    return bytes;
+}
+
+static gco_family
+family_of(PyTypeObject *type)
+{
+    if (PyType_FastSubclass(type, Py_TPFLAGS_LONG_SUBCLASS)) {
+        return GCO_INT;
+    }
+    if (PyType_FastSubclass(type, Py_TPFLAGS_UNICODE_SUBCLASS)) {
+        return GCO_STR;
+    }
+    if (PyType_FastSubclass(type, Py_TPFLAGS_LIST_SUBCLASS)) {
+        return GCO_LIST;
+    }
+    if (PyType_FastSubclass(type, Py_TPFLAGS_DICT_SUBCLASS)) {
+        return GCO_DICT;
+    }
+    if (PyType_IsSubtype(type, &PySet_Type) || PyType_IsSubtype(type, &PyFrozenSet_Type)) {
+        return GCO_SET;
+    }
+    if (PyType_IsSubtype(type, &PyByteArray_Type)) {
+        return GCO_BYTEARRAY;
+    }
+    if (type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type || type == &PyFrame_Type) {
+        return GCO_FRAME; /* they have an item size, and on some versions no count of items */
+    }
+    unsigned long variable = Py_TPFLAGS_TUPLE_SUBCLASS | Py_TPFLAGS_BYTES_SUBCLASS | Py_TPFLAGS_TYPE_SUBCLASS;
+    return (type->tp_flags & variable) || type == &PyCode_Type ? GCO_VARIABLE : GCO_PLAIN;
+}
+
+/* What a dict holds beside its basic size. */
+static Py_ssize_t
+dict_bytes(PyDictObject *dict)
+{
+    const dict_keys *keys = (const dict_keys *)dict->ma_keys;
+    if (!dict_layout_known) {
+        return dict->ma_used * 48; /* entry, its share of free ones and of the index */
+    }
+#if PY_VERSION_HEX >= 0x030b0000
+    Py_ssize_t slots = (Py_ssize_t)1 << keys->log2_size, index = (Py_ssize_t)1 << keys->log2_index_bytes;
+    Py_ssize_t entry = keys->kind == 0 ? 24 : 16; /* general tables keep the hash beside key and value */
+#else
+    Py_ssize_t slots = keys->size, entry = 24;
+    Py_ssize_t index = slots * (slots <= 0xff ? 1 : slots <= 0xffff ? 2 : slots <= 0xffffffff ? 4 : 8);
+#endif
+    Py_ssize_t usable = (slots << 1) / 3, bytes = 0;
+    if (dict->ma_values != NULL) {
+        bytes += (keys->usable + keys->entries) * (Py_ssize_t)sizeof(void *);
+    }
+    else if (keys->refcount == 1) {
+        bytes += (Py_ssize_t)sizeof(dict_keys) + index + entry * usable;
+    }
+    return bytes;
+}
+
+static Py_ssize_t
+str_bytes(PyObject *text, Py_ssize_t fixed)
+{
+    PyASCIIObject *ascii = (PyASCIIObject *)text;
+#if PY_VERSION_HEX < 0x030c0000
+    if (!ascii->state.ready) {
+        return fixed; /* a legacy string of an old extension: its length is not known yet */
+    }
+#endif
+    Py_ssize_t data = (PyUnicode_GET_LENGTH(text) + 1) * (Py_ssize_t)PyUnicode_KIND(text);
+    if (ascii->state.compact && ascii->state.ascii) {
+        /* A str is laid out shorter than its type's basic size. */
+        return fixed - PyUnicode_Type.tp_basicsize + (Py_ssize_t)sizeof(PyASCIIObject) + data;
+    }
+    Py_ssize_t base = ascii->state.compact ? (Py_ssize_t)sizeof(PyCompactUnicodeObject)
+                                           : (Py_ssize_t)sizeof(PyUnicodeObject);
+    PyCompactUnicodeObject *compact = (PyCompactUnicodeObject *)text;
+    Py_ssize_t cached = 0;
+    if (!ascii->state.ascii && compact->utf8 != NULL) {
+        cached = compact->utf8_length + 1;
+    }
+    return fixed - PyUnicode_Type.tp_basicsize + base + data + cached;
+}
+
+static Py_ssize_t
+int_digits(PyObject *number)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    Py_ssize_t digits = (Py_ssize_t)(((PyLongObject *)number)->long_value.lv_tag >> 3);
+    return digits > 0 ? digits : 1;
+#else
+    Py_ssize_t digits = Py_SIZE(number);
+    return digits < 0 ? -digits : digits;
+#endif
+}
+
+Py_ssize_t
+gco_shallow_bytes(const gco_type_entry *entry, PyObject *object)
+{
+    Py_ssize_t fixed = entry->fixed_bytes;
+    switch (entry->family) {
+    case GCO_INT:
+        /* The basic size has room for one digit on some versions, for none on others. */
+        return fixed - PyLong_Type.tp_basicsize + (Py_ssize_t)sizeof(PyVarObject) +
+               int_digits(object) * PyLong_Type.tp_itemsize;
+    case GCO_STR:
+        return str_bytes(object, fixed);
+    case GCO_LIST:
+        return fixed + ((PyListObject *)object)->allocated * (Py_ssize_t)sizeof(void *);
+    case GCO_DICT:
+        return fixed + dict_bytes((PyDictObject *)object);
+    case GCO_SET: {
+        PySetObject *set = (PySetObject *)object;
+        return fixed + (set->table == set->smalltable ? 0 : (set->mask + 1) * (Py_ssize_t)sizeof(setentry));
+    }
+    case GCO_BYTEARRAY:
+#if PY_VERSION_HEX >= 0x030f0000
+        fixed += PyBytes_Type.tp_basicsize; /* the bytes live in a bytes object of its own */
+#endif
+        return fixed + ((PyByteArrayObject *)object)->ob_alloc;
+    case GCO_VARIABLE:
+        return fixed + Py_SIZE(object) * entry->type->tp_itemsize;
+    case GCO_FRAME:
+        return fixed - entry->type->tp_basicsize + size_by(entry->sizeof_method, object);
+    default:
+        return fixed;
+    }
+}
+
+bool
+gco_types_init(gco_types *types)
+{
+    types->capacity = 1024;
+    types->used = 0;
+    types->entries = calloc(types->capacity, sizeof(gco_type_entry));
+    return types->entries != NULL;
+}
+
+void
+gco_types_free(gco_types *types)
+{
+    free(types->entries);
+    types->entries = NULL;
+}
+
+static gco_type_entry *
+slot_of(const gco_types *types, PyTypeObject *type)
+{
+    size_t mask = types->capacity - 1;
+    for (size_t i = gco_hash_pointer(type) & mask;; i = (i + 1) & mask) {
+        gco_type_entry *entry = &types->entries[i];
+        if (entry->type == type || entry->type == NULL) {
+            return entry;
+        }
+    }
+}
+
+static bool
+grow(gco_types *types)
+{
+    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used};
+    if (bigger.entries == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < types->capacity; i++) {
+        if (types->entries[i].type != NULL) {
+            *slot_of(&bigger, types->entries[i].type) = types->entries[i];
+        }
+    }
+    free(types->entries);
+    *types = bigger;
+    return true;
+}
+
+gco_type_entry *
+gco_types_find(gco_types *types, PyObject *object)
+{
+    gco_type_entry *entry = slot_of(types, Py_TYPE(object));
+    if (entry->type != NULL) {
+        return entry;
+    }
+    if (types->used * 2 > types->capacity) {
+        if (!grow(types)) {
+            return NULL;
+        }
+        entry = slot_of(types, Py_TYPE(object));
+    }
+    types->used++;
+    entry->type = Py_TYPE(object);
+    entry->fixed_bytes = fixed_bytes(object);
+    entry->family = family_of(entry->type);
+    if (entry->family == GCO_FRAME) {
+        entry->sizeof_method = PyObject_GetAttrString((PyObject *)entry->type, "__sizeof__");
+        if (entry->sizeof_method == NULL) {
+            PyErr_Clear();
+            entry->family = GCO_PLAIN;
+        }
+        Py_XDECREF(entry->sizeof_method); /* a static type holds it */
+    }
+    return entry;
+}
+
+/* Whether our idea of this dict's size is the interpreter's. */
+static int
+agrees(PyObject *dict)
+{
+    PyObject *truth = PyObject_CallMethod(dict, "__sizeof__", NULL);
+    if (truth == NULL) {
+        return -1;
+    }
+    Py_ssize_t bytes = PyLong_AsSsize_t(truth);
+    Py_DECREF(truth);
+    return bytes == PyDict_Type.tp_basicsize + dict_bytes((PyDictObject *)dict);
+}
+
+static int
+dicts_agree(void)
+{
+    static const int lengths[] = {1, 6, 40, 700};
+    for (size_t i = 0; i < 2 * sizeof(lengths) / sizeof(lengths[0]); i++) {
+        PyObject *dict = PyDict_New();
+        int status = dict == NULL ? -1 : 1;
+        for (int key = 0; status == 1 && key < lengths[i / 2]; key++) {
+            PyObject *name = i % 2 ? PyUnicode_FromFormat("%d", key) : PyLong_FromLong(key);
+            if (name == NULL || PyDict_SetItem(dict, name, Py_None) < 0) {
+                status = -1;
+            }
+            Py_XDECREF(name);
+        }
+        if (status == 1) {
+            status = agrees(dict);
+        }
+        Py_XDECREF(dict);
+        if (status != 1) {
+            return status;
+        }
+    }
+    return 1;
+}
+
+bool
+gco_sizes_prepare(void)
+{
+    if (object_sizeof != NULL) {
+        return true;
+    }
+    dict_layout_known = true;
+    int status = dicts_agree();
+    dict_layout_known = status == 1;
+    if (status < 0) {
+        return false;
+    }
+    object_sizeof = PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__sizeof__");
+    return object_sizeof != NULL;
+}

@@ -1,0 +1,114 @@
+"""How one object holds another: by an attribute, a key, an item, a variable; in words, without values.
+
+Names that code gave (attributes, globals, variables) are shown.  A key of a dict is data: its
+type is shown.  No attribute is looked up in a way that could run code of a class.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from gc_otel.heap.names import mro_of, space_of_type, type_name
+
+_ITEMS: Final = (list, tuple, set, frozenset)
+_RUN: Final = (types.FrameType, types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+_MEMBER: Final = types.MemberDescriptorType
+_MISSING: Final = object()
+_UNKNOWN: Final = "[held]"
+
+
+def is_namespace_of(holder: object, space: object) -> bool:
+    """Whether ``space`` may be the ``__dict__`` of a class or of an object with attributes."""
+    return type(space) is dict and type(holder) not in (dict, list, tuple, set, frozenset, types.FunctionType)
+
+
+class EdgeNames:
+    """Names edges; remembers what a holder holds, because many edges of one are asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[int, str]] = {}
+        self._candidates: dict[type, tuple[str, ...]] = {}
+
+    def of(self, holder: object, value: object) -> str:
+        """``.items``, ``[str key]``, ``[item]``; ``[held]`` where nothing is known of it."""
+        known = self._known.get(id(holder))
+        if known is None:
+            known = self._known[id(holder)] = {id(held): name for name, held in reversed(list(self._held(holder)))}
+        return known.get(id(value), "[variable]" if type(holder) in _RUN else _UNKNOWN)
+
+    def attribute_in(self, space: dict[Any, Any], value: object) -> str | None:
+        """The name under which a namespace holds it."""
+        for name, held in list(space.items()):
+            if held is value and type(name) is str:
+                return f".{name}"
+        return None
+
+    def _held(self, holder: Any) -> Iterator[tuple[str, object]]:
+        mro = mro_of(type(holder))
+        if dict in mro:
+            for key, value in list(dict.items(holder)):
+                yield f"[{type_name(type(key))} key]", value
+                yield "[as key]", key
+        elif any(kind in mro for kind in _ITEMS):
+            base = next(kind for kind in _ITEMS if kind in mro)
+            yield from (("[item]", each) for each in list(base.__iter__(holder)))
+        elif type in mro:
+            yield from ((f".{name}", value) for name, value in space_of_type(holder).items() if type(name) is str)
+        else:
+            yield from _held_by_builtin(holder)
+        yield from self._attributes(holder, mro)
+
+    def _attributes(self, holder: Any, mro: tuple[type, ...]) -> Iterator[tuple[str, object]]:
+        for name in self._names_for(type(holder), mro):
+            value = _value_or_missing(object.__getattribute__, holder, name)
+            if value is not _MISSING:
+                yield f".{name}", value
+        for cls in mro:
+            for name, member in space_of_type(cls).items():
+                value = _value_or_missing(member.__get__, holder) if type(member) is _MEMBER else _MISSING
+                if value is not _MISSING:
+                    yield f".{name}", value
+
+    def _names_for(self, cls: type, mro: tuple[type, ...]) -> tuple[str, ...]:
+        """Names that methods of the class mention and that no class attribute answers for.
+
+        Asking for such a name finds it in the object or nowhere: no property, no ``__getattr__``.
+        The names are the code's, so that no dict has to be made for an object that has none (3.11 on).
+        """
+        if cls not in self._candidates:
+            spaces = [space_of_type(each) for each in mro]
+            taken = {name for space in spaces for name in space}
+            mentioned = {
+                name: None
+                for space in spaces
+                for value in space.values()
+                if type(value) is types.FunctionType
+                for name in value.__code__.co_names
+            }
+            self._candidates[cls] = tuple(name for name in mentioned if name not in taken)
+        return self._candidates[cls]
+
+
+def _value_or_missing(get: Callable[..., object], *arguments: object) -> object:
+    try:
+        return get(*arguments)
+    except AttributeError:
+        return _MISSING
+
+
+def _held_by_builtin(holder: Any) -> Iterator[tuple[str, object]]:
+    if type(holder) is types.FunctionType:
+        yield ".__closure__", holder.__closure__
+        yield ".__defaults__", holder.__defaults__
+        yield ".__globals__", holder.__globals__
+        yield ".__dict__", holder.__dict__
+    elif type(holder) is types.CellType:
+        try:
+            yield ".cell_contents", holder.cell_contents
+        except ValueError:  # empty
+            return
+    elif type(holder) is types.MethodType:
+        yield ".__self__", holder.__self__
+        yield ".__func__", holder.__func__
