@@ -45,6 +45,7 @@ def test_it_agrees_with_psutil():
     assert sampler.detail() is None
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the test's runner has threads
 def test_a_forked_child_reads_its_own():
     """The files are opened anew for each sample."""
     sampler = OwnSampler()
