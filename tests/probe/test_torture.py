@@ -31,7 +31,8 @@ def test_the_program_survives_the_torture(run_silent, kind):
         places = ("caught", "let pass", "lost in a finalizer", "lost in us")
         found = sum(tally[f"{place}: {signal_name}"] for place in places)
         assert found == tally[f"handled: {signal_name}"] > 0, told
-    assert {key for key in tally if key.startswith("child exit")} == {"child exit 10"}, told
+    children = set() if FREE_THREADED else {"child exit 10"}
+    assert {key for key in tally if key.startswith("child exit")} == children, told
     assert told["recorded"] + told["no_start"] + told["unseen"] == told["counted"], told
     if kind == "native":
         assert (told["no_start"], told["unseen"]) == (0, 0)
