@@ -34,7 +34,7 @@ def probe() -> None:
     from gc_otel.config import Config
     from gc_otel.probe import probe as recording
 
-    recording.start(Config.from_env(), samples_memory=False)
+    recording.start(Config.from_env(), run_mode=True)
 
 
 def sampled_probe() -> None:
