@@ -92,7 +92,9 @@ first_of(PyObject *function)
 /* Whether the program asked for this collection: an automatic one needs gc
  * enabled and starts, on every version, while the count of generation 0 is above its
  * threshold (CPython resets it only after the start callbacks).  The threshold
- * is asked again only where the cached one says "explicit". */
+ * is asked again only where the cached one says "explicit".  Without a GIL it is no proof: there
+ * CPython also waits until the heap has grown by a quarter, so a program's own call can come above
+ * the threshold and is then taken for an automatic one. */
 static bool
 is_below_threshold(gco_recorder *self)
 {
