@@ -1,5 +1,6 @@
 /* The memory of a flight file. */
 #include "native.h"
+#include "ending.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -85,6 +86,7 @@ is_owner(gco_mapping *self)
 static void
 unmap(gco_mapping *self)
 {
+    gco_forget_exit(self);
     /* In a forked child the range is not ours: something else may live there by now. */
     if (self->memory != NULL && is_owner(self)) {
         munmap(self->memory, GCO_FILE_BYTES);
@@ -147,7 +149,11 @@ static void
 mapping_dealloc(gco_mapping *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    unmap(self);
+    /* At the interpreter's end the memory stays until the process's: the exit code is still to be
+     * noted, and the lock is to say how long the process lives. */
+    if (!(gco_exit_is_watched(self) && is_owner(self))) {
+        unmap(self);
+    }
     type->tp_free(self);
     Py_DECREF(type);
 }

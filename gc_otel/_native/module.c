@@ -1,5 +1,6 @@
 /* gc_otel._native._ext: optional; every type has a Python twin that passes the same tests. */
 #include "native.h"
+#include "ending.h"
 #include "heap.h"
 
 static int
@@ -31,6 +32,7 @@ in_main_interpreter(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef module_methods[] = {
     {"in_main_interpreter", in_main_interpreter, METH_NOARGS, "False in a sub-interpreter."},
+    {"watch_exit", gco_watch_exit, METH_O, "Have a Mapping's exit_code noted; False where the C library cannot tell."},
     {"count_heap", gco_count_heap, METH_VARARGS, "Types, charges, objects visited and sampling; see heap/counting.py."},
     {"find_garbage", gco_find_garbage, METH_NOARGS, "Garbage cycles; see heap/trial.py."},
     {NULL, NULL, 0, NULL},

@@ -26,7 +26,7 @@ PAGE_BYTES: Final = 4096
 MAGIC: Final = int.from_bytes(b"GCOTEL\x01\x02", "big")
 
 #: Raised whenever a block moves or a cell changes its meaning.
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 
 #: Written where a number is not known (a source that failed, a limit that is not set).
 ABSENT: Final = 2**64 - 1
@@ -113,7 +113,7 @@ def _after(block: Block) -> int:
 HEADER: Final = Block(
     "header",
     0,
-    "the process, before its file is renamed into place; state and exit_time at exit",
+    "the process, before its file is renamed into place; at exit what is said of it",
     (
         Field("magic", "MAGIC"),
         Field("layout_version", "LAYOUT_VERSION"),
@@ -135,13 +135,18 @@ HEADER: Final = Block(
         Field("python_version", "UTF-8, padded with NUL", 8),
         Field("program", "base name of the program, UTF-8, padded with NUL; never its arguments", 16),
         Field("instance_id", "service.instance.id, UTF-8, padded with NUL", 8),
+        Field("origin", "index into ORIGINS"),
+        Field("exit_code", "what exit() was given, noted by the native recorder on glibc; else ABSENT"),
+        Field("exception", "qualified class of what ended the main thread, never its message; padded with NUL", 16),
     ),
 )
 
 RECORDER_KINDS: Final = ("unknown", "native", "python")
 DURATION_CLOCKS: Final = ("unknown", "monotonic", "thread_cpu", "cpython")
 GC_MODES: Final = ("unknown", "generational", "incremental", "freethreaded")
-STATES: Final = ("unknown", "running", "exited")
+STATES: Final = ("unknown", "running", "exited", "stopped")
+#: Forked children often end by ``os._exit()``, as multiprocessing's do, and leave no mark of their exit.
+ORIGINS: Final = ("unknown", "started", "forked")
 
 GC: Final = Block(
     "gc",
@@ -319,7 +324,7 @@ def c_header() -> str:
         f"#define GCO_FLAGS_SHIFT {FLAGS_SHIFT}",
         f"#define GCO_DURATION_BOUNDS_NS {{ {', '.join(f'{bound}ull' for bound in DURATION_BOUNDS_NS)} }}",
     ]
-    for block in (GC, GENERATION, LATEST, LONGEST, MONITOR):
+    for block in (HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR):
         prefix = f"GCO_{block.name.upper()}"
         lines += ["", f"/* {block.name}: written by {block.writer} */"]
         lines.append(f"#define {prefix}_FIRST {block.offset_bytes // CELL_BYTES}")

@@ -18,6 +18,7 @@ from gc_otel.flight.layout import Block
 
 _ATTEMPTS: Final = 200
 _PATIENCE_S: Final = 0.0005
+_EXIT_CODE_MOST: Final = 255  # wait(2): the low eight bits of what exit() was given
 _RECORDER_OFFSET: Final = layout.GC.offset_bytes
 _COUNTERS_BYTES: Final = layout.GENERATION.offset_bytes + layout.GENERATION.size_bytes - _RECORDER_OFFSET
 _RECORDER_BYTES: Final = layout.LONGEST.offset_bytes + layout.LONGEST.size_bytes - _RECORDER_OFFSET
@@ -112,6 +113,7 @@ def read_identity(source: Source) -> snapshot.Identity:
         raise NotAFlightFile("its header tells another size")
     if not 0 < cells.number("pid") < 2**31:
         raise NotAFlightFile("its process id is impossible")
+    exit_code = cells.known("exit_code")
     return snapshot.Identity(
         pid=cells.number("pid"),
         parent_pid=cells.number("parent_pid"),
@@ -129,6 +131,9 @@ def read_identity(source: Source) -> snapshot.Identity:
         started_unix_ns=cells.number("started_unix_ns"),
         exited_unix_ns=cells.number("exited_unix_ns") or None,
         monotonic_to_unix_ns=cells.signed("monotonic_to_unix_ns"),
+        origin=cells.choice("origin", layout.ORIGINS),
+        exit_code=exit_code if exit_code is not None and exit_code <= _EXIT_CODE_MOST else None,
+        exception=cells.text("exception"),
     )
 
 

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who writes the file."""
+    """Who writes the file.
+
+    ``exception`` is the class of what ended the main thread, ``exit_code`` what the process gave to exit(): both are
+    known only where it noted its own exit (``state`` is ``exited``).
+    """
 
     pid: int
     parent_pid: int
@@ -29,6 +33,9 @@ class Identity:
     started_unix_ns: int
     exited_unix_ns: int | None
     monotonic_to_unix_ns: int
+    origin: str = "unknown"
+    exit_code: int | None = None
+    exception: str = ""
 
 
 @dataclass(frozen=True, slots=True)

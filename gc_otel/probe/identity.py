@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _START_TIME_FIELD = 19  # of /proc/PID/stat, counted from the state, which follows the name in brackets
 
 
-def header_fields(config: Config, *, recorder: str, duration_clock: str) -> HeaderFields:
+def header_fields(config: Config, *, recorder: str, duration_clock: str, forked: bool = False) -> HeaderFields:
     """The header's fields; names of things only, never arguments or environment."""
     now_ns = time.time_ns()
     return {
@@ -38,6 +38,8 @@ def header_fields(config: Config, *, recorder: str, duration_clock: str) -> Head
         "python_version": ".".join(map(str, sys.version_info[:3])),
         "program": _program(),
         "instance_id": _random_uuid(),
+        "origin": layout.ORIGINS.index("forked" if forked else "started"),
+        "exit_code": layout.ABSENT,
     }
 
 

@@ -19,6 +19,7 @@ from gc_otel.flight import layout
 from gc_otel.flight.folder import as_path, open_folder
 from gc_otel.flight.recorder import MappingLike, Recorder, python_duration_clock
 from gc_otel.probe.clockwork import clockwork
+from gc_otel.probe.ending import unhandled_exception
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
 from gc_otel.probe.monitor import Monitor, Sampler
@@ -109,6 +110,8 @@ class Probe:
         self._faults = FaultLog(self._mapping)
         self._recorder = self._make_recorder()
         self._recorder.install()
+        if self._native is not None:
+            self._native.watch_exit(self._mapping)
         self._monitor = self._make_monitor()
         try:
             self._clockwork.begin(self._round, self._begin_again_in_child, interval_ns=self._interval_ns)
@@ -118,7 +121,7 @@ class Probe:
     def _make_mapping(self) -> tuple[str | None, MappingLike]:
         make = self._map
         clock = "monotonic" if self._native is not None else python_duration_clock()
-        header = header_fields(self.config, recorder=self.recorder_kind, duration_clock=clock)
+        header = header_fields(self.config, recorder=self.recorder_kind, duration_clock=clock, forked=self.epoch > 0)
         try:
             folder = open_folder(self.config)
             files.sweep(folder)
@@ -227,6 +230,7 @@ class Probe:
             self._clockwork.end()
             self._uninstall_recorder()
             del self._monitor
+            files.write_header(self._mapping.view(), {"state": layout.STATES.index("stopped")})
             self._mapping.close()
             self._remove_file()
 
@@ -249,11 +253,16 @@ class Probe:
             self.location = None
 
     def _at_exit(self) -> None:
-        """A clean exit leaves no file; the recorder goes on into the last collection of all."""
+        """Note how it ends; no file is left, and the recorder goes on into the last collection of all."""
         if not self._mapping.alive:  # a child that was forked without hooks: the file is its parent's
             return
         self._clockwork.end()
-        exited = {"state": layout.STATES.index("exited"), "exited_unix_ns": time.time_ns()}
+        exception = unhandled_exception()
+        exited: files.HeaderFields = {
+            "state": layout.STATES.index("exited"),
+            "exited_unix_ns": time.time_ns(),
+            "exception": exception,
+        }
         files.write_header(self._mapping.view(), exited)
         self._remove_file()
 
