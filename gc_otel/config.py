@@ -160,6 +160,13 @@ SETTINGS: Final = (
         "Sample unique, proportional and swapped memory too (at most 0.05 % of a core).",
     ),
     Setting(
+        "requests",
+        _flag,
+        True,
+        "true or false",
+        "Answer gc-otel census, cycles, why and graph when this user asks them of this process.",
+    ),
+    Setting(
         "disabled_metrics",
         _patterns,
         (),
@@ -210,6 +217,7 @@ class Config(Record):
     recorder: str = "auto"
     sample_interval: float = 5.0
     memory_detail: bool = True
+    requests: bool = True
     disabled_metrics: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 9464

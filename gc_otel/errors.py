@@ -5,6 +5,12 @@
     │   ├── NotAFlightFile     alien, truncated, or of another layout
     │   └── NotConsistent      its writer would not hold still
     ├── FlightFolderError      the folder cannot be used; carries a remedy
+    ├── RequestError           a process was asked, and there is no answer
+    │   ├── NoSuchProcess      none is recorded under that name, or several are
+    │   ├── ProcessEnded       it ended before it answered
+    │   ├── NotServed          it answers no requests
+    │   ├── NotAnswered        it did not answer in time
+    │   └── Refused            it said why it does not
     └── NotSupported           asked for where it cannot work
 
 Every class says, in ``remedy``, what to do next.  None of them ever reaches
@@ -45,6 +51,40 @@ class FlightFolderError(GcOtelError):
     """The flight folder cannot be used: recording goes on in private memory."""
 
     remedy = "Set GC_OTEL_DIR to a folder on tmpfs that this user owns, mode 0700."
+
+
+class RequestError(GcOtelError):
+    """A living process was asked, and there is no answer; nothing of it was changed."""
+
+
+class NoSuchProcess(RequestError):
+    """No recorded process of that pid, or more than one."""
+
+    remedy = "gc-otel ps lists the processes that are recorded."
+
+
+class ProcessEnded(RequestError):
+    """The process has ended, before or while it was asked."""
+
+    remedy = "gc-otel ps --all tells what its flight file has."
+
+
+class NotServed(RequestError):
+    """The process is recorded, and answers no requests."""
+
+    remedy = "Start it again with this version of gc_otel, and without GC_OTEL_REQUESTS=false."
+
+
+class NotAnswered(RequestError):
+    """The process did not answer in time."""
+
+    remedy = "Ask again, with more --patience."
+
+
+class Refused(RequestError):
+    """The process answered that it does not do what it was asked; the remedy is its own."""
+
+    remedy = ""
 
 
 class NotSupported(GcOtelError):

@@ -17,6 +17,7 @@ DEFAULTS = {
     "recorder": "auto",
     "sample_interval": 5.0,
     "memory_detail": True,
+    "requests": True,
     "disabled_metrics": (),
     "host": "127.0.0.1",
     "port": 9464,
@@ -27,7 +28,7 @@ DEFAULTS = {
 GOOD = [
     *[
         (name, text, value)
-        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests")
         for text, value in (
             ("true", True),
             ("1", True),
@@ -62,7 +63,7 @@ GOOD = [
 BAD = [
     *[
         (name, text, "true or false")
-        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests")
         for text in ("2", "ja", " ")
     ],
     ("dir", "relative/path", "an absolute path"),

@@ -106,7 +106,7 @@
 
 /* monitor: written by the monitor thread */
 #define GCO_MONITOR_FIRST 7680
-#define GCO_MONITOR_STRIDE 17
+#define GCO_MONITOR_STRIDE 18
 #define GCO_MONITOR_ENTRIES 1
 #define GCO_MONITOR_SEQUENCE 0
 #define GCO_MONITOR_BEAT_NS 1
@@ -119,5 +119,6 @@
 #define GCO_MONITOR_PENDING 10
 #define GCO_MONITOR_UNSEEN 13
 #define GCO_MONITOR_OVERHEAD_NS 16
+#define GCO_MONITOR_REQUESTS 17
 
 #endif

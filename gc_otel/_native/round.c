@@ -6,7 +6,60 @@
 #include <stdio.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <linux/futex.h>
 #include <sys/syscall.h>
+#endif
+
+static bool
+is_stopping(gco_round *round)
+{
+    pthread_mutex_lock(&round->mutex);
+    bool stopping = round->stopping;
+    pthread_mutex_unlock(&round->mutex);
+    return stopping;
+}
+
+#ifdef __linux__
+/* Waits until then; true when asked to stop.  Where futexes are not to be had, `word` is NULL afterwards. */
+static bool
+wait_at_bell(gco_round *round, const struct timespec *until)
+{
+    for (;;) {
+        uint32_t before = atomic_load(round->word);
+        if (is_stopping(round)) {
+            return true;
+        }
+        long status = syscall(SYS_futex, round->word, FUTEX_WAIT_BITSET, before, until, NULL, FUTEX_BITSET_MATCH_ANY);
+        if (status == 0) {
+            if (is_stopping(round)) {
+                return true;
+            }
+            round->bell.rung(round->owner);
+        }
+        else if (errno == ETIMEDOUT) {
+            return is_stopping(round);
+        }
+        else if (errno != EAGAIN && errno != EINTR) {
+            round->word = NULL;
+            return false;
+        }
+    }
+}
+
+/* After `stopping` was set: whoever reads the word from now on sees `stopping` first. */
+static void
+ring(_Atomic(uint32_t) *word)
+{
+    atomic_fetch_add(word, 2);
+    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static _Atomic(uint32_t) *
+word_of(const gco_bell *bell)
+{
+    uint64_t *cells = bell->memory.buf;
+    return (_Atomic(uint32_t) *)(cells + GCO_MONITOR_FIRST + GCO_MONITOR_REQUESTS);
+}
 #endif
 
 /* Waits one interval; true when asked to stop. */
@@ -18,6 +71,14 @@ wait_for_stop(gco_round *round)
     uint64_t due_ns = (uint64_t)until.tv_nsec + round->interval_ns;
     until.tv_sec += (time_t)(due_ns / GCO_NS_PER_S);
     until.tv_nsec = (long)(due_ns % GCO_NS_PER_S);
+#ifdef __linux__
+    if (round->word != NULL) {
+        bool stopping = wait_at_bell(round, &until);
+        if (round->word != NULL) {
+            return stopping;
+        }
+    }
+#endif
     pthread_mutex_lock(&round->mutex);
     int status = 0;
     while (!round->stopping && status != ETIMEDOUT) {
@@ -32,6 +93,7 @@ void
 gco_round_free(gco_round *round)
 {
     PyObject *owner = round->owner;
+    PyBuffer_Release(&round->bell.memory);
     pthread_cond_destroy(&round->wake);
     pthread_mutex_destroy(&round->mutex);
     PyMem_RawFree(round);
@@ -86,7 +148,8 @@ make_round(void)
  * is born with all of them blocked; what arrives meanwhile stays pending for
  * the process and is delivered when the mask comes back. */
 int
-gco_round_start(gco_round **started, PyObject *owner, void (*tick)(PyObject *), uint64_t interval_ns)
+gco_round_start(gco_round **started, PyObject *owner, void (*tick)(PyObject *), uint64_t interval_ns,
+                const gco_bell *bell)
 {
     gco_round *round = make_round();
     if (round == NULL) {
@@ -96,12 +159,19 @@ gco_round_start(gco_round **started, PyObject *owner, void (*tick)(PyObject *), 
     round->tick = tick;
     round->interval_ns = interval_ns;
     round->owner_pid = getpid();
+#ifdef __linux__
+    if (bell != NULL) {
+        round->bell = *bell;
+        round->word = word_of(bell);
+    }
+#endif
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int status = pthread_create(&round->thread, NULL, round_main, round);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != 0) {
+        round->bell.memory.obj = NULL; /* still the caller's */
         gco_round_free(round);
         return status;
     }
@@ -122,6 +192,11 @@ tell_to_stop(gco_round *round)
     round->stopping = true;
     pthread_cond_signal(&round->wake);
     pthread_mutex_unlock(&round->mutex);
+#ifdef __linux__
+    if (round->word != NULL) {
+        ring(round->word);
+    }
+#endif
 }
 
 void

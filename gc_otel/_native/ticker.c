@@ -18,6 +18,8 @@ typedef struct {
     PyObject_HEAD
     PyObject *tick;     /* called with no arguments by the thread */
     PyObject *on_child; /* called in a forked child's main thread, outside of the hook */
+    PyObject *memory;   /* the mapping with the bell's word; NULL: nobody can ring */
+    PyObject *on_bell;  /* called with no arguments by the thread when somebody rings */
     uint64_t interval_ns;
     gco_round *round;    /* NULL while no thread runs */
     int forks;           /* threads between before_fork and after_fork_in_parent */
@@ -26,25 +28,51 @@ typedef struct {
     atomic_ulong faults;
 } gco_ticker;
 
-/* Runs one tick with the GIL held; a fault is counted and never printed. */
+/* With the GIL held; a fault is counted and never printed. */
 static void
-run_tick(PyObject *owner)
+run(gco_ticker *self, PyObject *call)
 {
-    gco_ticker *self = (gco_ticker *)owner;
-    PyGILState_STATE gil = PyGILState_Ensure();
-    PyObject *result = PyObject_CallNoArgs(self->tick);
+    PyObject *result = PyObject_CallNoArgs(call);
     if (result == NULL) {
         atomic_fetch_add(&self->faults, 1);
         PyErr_Clear();
     }
     Py_XDECREF(result);
+}
+
+static void
+run_tick(PyObject *owner)
+{
+    PyGILState_STATE gil = PyGILState_Ensure();
+    run((gco_ticker *)owner, ((gco_ticker *)owner)->tick);
+    PyGILState_Release(gil);
+}
+
+static void
+run_on_bell(PyObject *owner)
+{
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *call = Py_XNewRef(((gco_ticker *)owner)->on_bell); /* listen() may replace it meanwhile */
+    if (call != NULL) {
+        run((gco_ticker *)owner, call);
+        Py_DECREF(call);
+    }
     PyGILState_Release(gil);
 }
 
 static int
 start_thread(gco_ticker *self)
 {
-    return gco_round_start(&self->round, (PyObject *)self, run_tick, self->interval_ns);
+    gco_bell bell = {.rung = run_on_bell};
+    if (self->memory == NULL || PyObject_GetBuffer(self->memory, &bell.memory, PyBUF_WRITABLE) != 0) {
+        PyErr_Clear(); /* closed, or another process's: a thread that nobody can wake */
+        return gco_round_start(&self->round, (PyObject *)self, run_tick, self->interval_ns, NULL);
+    }
+    int status = gco_round_start(&self->round, (PyObject *)self, run_tick, self->interval_ns, &bell);
+    if (status != 0) {
+        PyBuffer_Release(&bell.memory);
+    }
+    return status;
 }
 
 /* Ends the thread, or waits for another thread that is ending it.  The GIL is
@@ -108,6 +136,18 @@ ticker_start(gco_ticker *self, PyObject *Py_UNUSED(ignored))
             return PyErr_SetFromErrno(PyExc_OSError);
         }
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+ticker_listen(gco_ticker *self, PyObject *args)
+{
+    PyObject *memory, *on_bell;
+    if (!PyArg_ParseTuple(args, "OO:listen", &memory, &on_bell)) {
+        return NULL;
+    }
+    Py_XSETREF(self->memory, memory == Py_None ? NULL : Py_NewRef(memory));
+    Py_XSETREF(self->on_bell, Py_NewRef(on_bell));
     Py_RETURN_NONE;
 }
 
@@ -193,6 +233,8 @@ ticker_traverse(gco_ticker *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->tick);
     Py_VISIT(self->on_child);
+    Py_VISIT(self->memory);
+    Py_VISIT(self->on_bell);
     return 0;
 }
 
@@ -201,6 +243,8 @@ ticker_clear(gco_ticker *self)
 {
     Py_CLEAR(self->tick);
     Py_CLEAR(self->on_child);
+    Py_CLEAR(self->memory);
+    Py_CLEAR(self->on_bell);
     return 0;
 }
 
@@ -245,6 +289,8 @@ ticker_set_interval(gco_ticker *self, PyObject *value, void *Py_UNUSED(closure))
 
 static PyMethodDef ticker_methods[] = {
     {"start", (PyCFunction)ticker_start, METH_NOARGS, "Start the thread; OSError when none can be had."},
+    {"listen", (PyCFunction)ticker_listen, METH_VARARGS,
+     "listen(mapping, on_bell): let other processes ring, from the next start() on; None: nobody."},
     {"stop", (PyCFunction)ticker_stop, METH_NOARGS, "End the thread and wait until the kernel has forgotten it."},
     {"before_fork", (PyCFunction)ticker_before_fork, METH_NOARGS, "At-fork hook: end the thread."},
     {"after_fork_in_parent", (PyCFunction)ticker_after_fork_in_parent, METH_NOARGS, "At-fork hook: start it again."},

@@ -38,6 +38,7 @@ COMMANDS: Final = (
     Command("run", "start a program recorded, with its metrics on one address"),
     Command("exporter", "serve the metrics of all recorded processes of a flight folder"),
     Command("ps", "list the recorded processes of this user"),
+    Command("census", "what is on the heap of a process that runs now: types, objects, bytes, and what grows"),
     Command("doctor", "say what is found, what works, what was dropped and why, and what to do about it"),
     Command("config", "list every setting, its value and where it came from"),
     Command("assets", "write dashboards, alert rules and runbooks for Grafana and Prometheus"),

@@ -18,7 +18,7 @@ import time
 
 from gc_otel.errors import FlightFolderError, NotAFlightFile
 from gc_otel.flight import folder as folders
-from gc_otel.flight import layout
+from gc_otel.flight import layout, requests
 from gc_otel.flight.folder import Folder
 from gc_otel.flight.layout import HEADER
 from gc_otel.flight.recorder import MappingLike, gc_mode
@@ -182,7 +182,7 @@ def sweep(folder: Folder, *, keep: int = folders.KEPT_DEAD, now_s: float | None 
         for path in folder.locations(folders.TEMPORARY_SUFFIX)
         if now_s - _modified_s(path) > _TEMPORARY_AGE_S and not _is_locked(path)
     ]
-    return sum(remove(path) for path in [*dead[keep:], *abandoned])
+    return sum(remove(path) for path in [*dead[keep:], *abandoned]) + requests.sweep(folder.location, now_s)
 
 
 _TEMPORARY_AGE_S = 60.0

@@ -220,9 +220,13 @@ MONITOR: Final = Block(
         Field("threshold", "gc.get_threshold()", GENERATIONS),
         Field("pending", "gc.get_count()", GENERATIONS),
         Field("unseen", "collections that gc.get_stats() knows and the recorder does not", GENERATIONS),
-        Field("overhead_ns", "CPU time of the monitor thread"),
+        Field("overhead_ns", "CPU time of the monitor thread, and of the children that it made"),
+        Field("requests", "index into REQUESTS, or more: the word on which others ring for the monitor"),
     ),
 )
+
+#: Whether the process answers requests.  ``unknown``: a version that does not, or no round yet.
+REQUESTS: Final = ("unknown", "off", "served")
 
 MEMORY: Final = Block(
     "memory",

@@ -244,6 +244,12 @@ def read_interpreter(source: Source) -> snapshot.Interpreter | None:
     )
 
 
+def read_requests(source: Source) -> str:
+    """Whether the process answers requests: one of REQUESTS."""
+    cells = _Cells(layout.MONITOR, _copy_block(source, layout.MONITOR))
+    return layout.REQUESTS[min(cells.number("requests"), len(layout.REQUESTS) - 1)]
+
+
 def read_memory(source: Source) -> snapshot.Memory | None:
     """The last memory sample, or None before the first."""
     cells = _read_section(source, layout.MEMORY)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gc_otel import _native
 from gc_otel.heap.counting import ChargeRow, Counted, TypeRow, count_heap
@@ -22,6 +22,10 @@ from gc_otel.heap.names import PLAIN, container_name, named_containers, type_nam
 
 _S_PER_HOUR: Final = 3600.0
 _NS_PER_S: Final = 1e9
+#: Types beyond those shown, together.
+OTHER: Final = "other"
+#: A class may call itself anything; more letters than these are of no use to anybody.
+NAME_LETTERS_MOST: Final = 200
 _LEAST_SHARE: Final = 0.5  # less of an object than this is rounding
 
 
@@ -113,6 +117,59 @@ class Census:
                 rows.append(TypeGrowth(name, objects, size_bytes, *rates, is_new=name not in before))
         rows.sort(key=lambda row: (-row.size_bytes, -row.objects, row.name))
         return CensusDifference(seconds, tuple(rows))
+
+    def as_dict(self, *, most: int | None = None) -> dict[str, Any]:
+        """For JSON; of the types only the ``most`` largest, the others in one sum."""
+        types = self.types if most is None else self.types[:most]
+        rest = self.types[len(types) :]
+        return {
+            "time_unix_s": self.time_s,
+            "monotonic_ns": self.monotonic_ns,
+            "duration_ns": self.duration_ns,
+            "walker": self.walker,
+            "sampled_every": self.sampled_every,
+            "tracked_objects": self.tracked_objects,
+            "objects": self.objects,
+            "size_bytes": self.size_bytes,
+            "rss_bytes": self.rss_bytes,
+            "unattributed_bytes": self.unattributed_bytes,
+            "types": [
+                {
+                    "name": each.name[:NAME_LETTERS_MOST],
+                    "objects": each.objects,
+                    "size_bytes": each.size_bytes,
+                    "estimated": each.estimated,
+                }
+                for each in types
+            ],
+            "types_left_out": {
+                "types": len(rest),
+                "objects": sum(each.objects for each in rest),
+                "size_bytes": sum(each.size_bytes for each in rest),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Census:
+        """What ``as_dict()`` gave; the types that it left out are one row, ``other``.  LookupError, TypeError, ValueError."""
+        rows = [
+            TypeCount(str(row["name"]), int(row["objects"]), int(row["size_bytes"]), bool(row["estimated"]))
+            for row in found["types"]
+        ]
+        rest = found["types_left_out"]
+        if rest["types"]:
+            rows.append(TypeCount(OTHER, int(rest["objects"]), int(rest["size_bytes"]), estimated=True))
+        rss_bytes = found["rss_bytes"]
+        return cls(
+            time_s=float(found["time_unix_s"]),
+            monotonic_ns=int(found["monotonic_ns"]),
+            duration_ns=int(found["duration_ns"]),
+            types=tuple(rows),
+            tracked_objects=int(found["tracked_objects"]),
+            rss_bytes=None if rss_bytes is None else int(rss_bytes),
+            sampled_every=int(found["sampled_every"]),
+            walker=str(found["walker"]),
+        )
 
     def __str__(self) -> str:
         """The table of the first rows."""

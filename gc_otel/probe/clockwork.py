@@ -53,16 +53,33 @@ class Clockwork:
         """Whether the thread exists."""
         return self._ticker.running
 
-    def begin(self, tick: Callable[[], object], on_child: Callable[[], object], *, interval_ns: int) -> None:
-        """Start the thread; OSError when none can be had."""
+    def begin(
+        self,
+        tick: Callable[[], object],
+        on_child: Callable[[], object],
+        *,
+        interval_ns: int,
+        memory: object = None,
+        on_bell: Callable[[], object] | None = None,
+    ) -> None:
+        """Start the thread; OSError when none can be had.
+
+        ``on_bell`` is called in the thread when another process rings at ``memory``, a flight file's.
+        """
         self._tick, self._on_child = tick, on_child
+        self._ticker.listen(None if on_bell is None else memory, on_bell or _nothing)
         self._ticker.interval_ns = interval_ns
         self._ticker.start()
 
     def end(self) -> None:
         """End the thread; a tick in progress is waited for."""
         self._ticker.stop()
+        self._ticker.listen(None, _nothing)
         self._tick = self._on_child = None
+
+
+def _nothing() -> None:
+    """Nobody listens."""
 
 
 _clockworks: dict[bool, Clockwork] = {}

@@ -95,6 +95,14 @@ class Monitor:
         self._write_monitor(sample)
         self._cells[MONITOR.cell("overhead_ns")] += time.thread_time_ns() - began_ns
 
+    def add_overhead(self, spent_ns: int) -> None:
+        """CPU time that this thread spent between rounds."""
+        self._cells[MONITOR.cell("overhead_ns")] += spent_ns
+
+    def tell_requests(self, word: str) -> None:
+        """Whether requests are answered, as REQUESTS has it; before the thread is there."""
+        self._cells[MONITOR.cell("requests")] = layout.REQUESTS.index(word)
+
     def _sample_memory(self) -> ProcessSample | OwnSample | None:
         if self._sampler is None:
             return None

@@ -23,6 +23,7 @@ from gc_otel.probe.ending import unhandled_exception
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
 from gc_otel.probe.monitor import Monitor, Sampler
+from gc_otel.probe.requests import Desk, is_supported
 from gc_otel.probe.unpatched import unpatched
 
 TYPE_CHECKING = False  # as in gc_otel/__init__.py
@@ -62,6 +63,7 @@ class Probe:
         self._mapping: MappingLike
         self._recorder: Recorder
         self._monitor: Monitor
+        self._desk: Desk | None = None
         self._faults: FaultLog
         self._clockwork = clockwork(native=self._native is not None)
 
@@ -113,8 +115,15 @@ class Probe:
         if self._native is not None:
             self._native.watch_exit(self._mapping)
         self._monitor = self._make_monitor()
+        self._desk = self._make_desk()
         try:
-            self._clockwork.begin(self._round, self._begin_again_in_child, interval_ns=self._interval_ns)
+            self._clockwork.begin(
+                self._round,
+                self._begin_again_in_child,
+                interval_ns=self._interval_ns,
+                memory=self._mapping,
+                on_bell=None if self._desk is None else self._serve,
+            )
         except OSError as error:
             self.note_fault("monitor thread", error)
 
@@ -158,6 +167,17 @@ class Probe:
             with_detail=self.config.memory_detail,
         )
 
+    def _make_desk(self) -> Desk | None:
+        """Where requests arrive; None where nobody can ask: by setting, or without a file to be found by."""
+        serves = self.config.requests and self.location is not None and is_supported()
+        self._monitor.tell_requests("served" if serves else "off")
+        if not serves or self.location is None:
+            return None
+        return Desk(self.location, goes_on=self._goes_on, note_fault=self.note_fault)
+
+    def _goes_on(self) -> bool:
+        return self._clockwork.running
+
     # Imported here: psutil, re and what else they bring cost more than all the rest, and a process whose memory
     # is sampled from outside needs none of it.
     def _make_limit_reader(self) -> Callable[[], MemoryLimit | None]:
@@ -186,6 +206,18 @@ class Probe:
             self._monitor.round()
         except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
             self.note_fault("monitor", error)
+        self._serve()
+
+    def _serve(self) -> None:
+        desk = self._desk
+        if desk is None:
+            return
+        began_ns = time.thread_time_ns()
+        try:
+            if desk.serve():
+                self._monitor.add_overhead(time.thread_time_ns() - began_ns + desk.take_children_cpu_ns())
+        except Exception as error:  # noqa: BLE001 - contained and noted: who asked gets a time-out
+            self.note_fault("requests", error)
 
     def _begin_again_in_child(self) -> None:
         """In a forked child: everything of the parent's is let go, nothing of it touched.

@@ -19,6 +19,8 @@ from gc_otel.probe.unpatched import unpatched
 
 _GONE_ATTEMPTS: Final = 500
 _GONE_PAUSE_S: Final = 0.00002
+#: Python has no wait on a word of a mapping: it looks instead, a few microseconds each time.
+_LISTEN_EVERY_S: Final = 0.25
 
 
 class Ticker(Protocol):
@@ -33,6 +35,9 @@ class Ticker(Protocol):
     @property
     def running(self) -> bool:
         """Whether the thread exists."""
+
+    def listen(self, memory: object, on_bell: Callable[[], object], /) -> None:
+        """Have ``on_bell()`` called in the thread when another process rings, from the next start on; None: never."""
 
     def start(self) -> None:
         """Start the thread; OSError when none can be had."""
@@ -74,12 +79,17 @@ class PythonTicker:
         self._rounds: list[_Round] = []
         self._starting = unpatched("_thread", "RLock")()
         self._wanted_by = 0  # the process that started and did not stop it; 0 for none
+        self._on_bell: Callable[[], object] | None = None
         self.faults = 0
 
     @property
     def running(self) -> bool:
         """Whether the thread exists."""
         return bool(self._rounds)
+
+    def listen(self, memory: object, on_bell: Callable[[], object], /) -> None:
+        """Have ``on_bell()`` called four times a second, because this thread hears no ring; None: never."""
+        self._on_bell = None if memory is None else on_bell
 
     def start(self) -> None:
         """Start the thread; OSError when none can be had."""
@@ -113,14 +123,27 @@ class PythonTicker:
         this_round.thread_id = unpatched("_thread", "get_native_id")()
         try:
             while True:
-                try:
-                    self._tick()
-                except Exception:  # noqa: BLE001 - a monitor that fails is counted and tried again
-                    self.faults += 1
-                if this_round.wake.acquire(timeout=self.interval_ns / 1e9):
+                self._call(self._tick)
+                if self._wait(this_round):
                     return
         finally:
             this_round.done.release()
+
+    def _call(self, function: Callable[[], object]) -> None:
+        try:
+            function()
+        except Exception:  # noqa: BLE001 - a monitor that fails is counted and tried again
+            self.faults += 1
+
+    def _wait(self, this_round: _Round) -> bool:
+        """One interval; true when asked to stop."""
+        left_s = self.interval_ns / 1e9
+        while self._on_bell is not None and left_s > _LISTEN_EVERY_S:
+            if this_round.wake.acquire(timeout=_LISTEN_EVERY_S):
+                return True
+            left_s -= _LISTEN_EVERY_S
+            self._call(self._on_bell)
+        return bool(this_round.wake.acquire(timeout=left_s))
 
     def stop(self) -> None:
         """End the thread and wait until the kernel has forgotten it."""

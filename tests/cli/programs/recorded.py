@@ -30,6 +30,13 @@ def hang_in_a_collection() -> None:
     inside.wait()
 
 
+class Grown:
+    """What there is more of from time to time."""
+
+
+GROWN: list[Grown] = []
+
+
 def main() -> None:
     gc.disable()
     probe.start(Config.from_env(recorder=sys.argv[1], sample_interval=0.1))
@@ -48,6 +55,9 @@ def main() -> None:
         elif word == "end the monitor":
             recording._clockwork.end()
             answer(ended=True)
+        elif word == "grow":
+            GROWN.extend(Grown() for _ in range(1000))
+            answer(grown=len(GROWN))
         elif word == "hang":
             hang_in_a_collection()
             answer(collecting=True)

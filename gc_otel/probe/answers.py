@@ -1,0 +1,122 @@
+"""The verbs that a process answers, with the arguments that each takes.
+
+Loaded with the first request.  Every answer is made of plain dicts, lists, numbers and texts; docs/requests.md shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gc_otel.errors import GcOtelError
+
+#: Told a phase, and how much of how many is done.
+Say = Callable[..., None]
+
+_TEXT_LETTERS_MOST: Final = 1000
+
+
+class BadRequest(GcOtelError):
+    """A verb that is not there, or an argument that it does not take."""
+
+    remedy = "Ask with the gc-otel of the version that records the process."
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An integer argument."""
+
+    least: int
+    most: int
+    default: int
+
+    def check(self, name: str, value: object) -> int:
+        """The value; BadRequest."""
+        if type(value) is not int or not self.least <= value <= self.most:
+            raise BadRequest(f"{name} is a whole number from {self.least} to {self.most}")
+        return value
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A yes or no."""
+
+    default: bool = False
+
+    def check(self, name: str, value: object) -> bool:
+        """The value; BadRequest."""
+        if type(value) is not bool:
+            raise BadRequest(f"{name} is true or false")
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """A name; only ever compared with names."""
+
+    default: str = ""
+
+    def check(self, name: str, value: object) -> str:
+        """The value; BadRequest."""
+        if type(value) is not str or not 0 < len(value) <= _TEXT_LETTERS_MOST:
+            raise BadRequest(f"{name} is a text of 1 to {_TEXT_LETTERS_MOST} letters")
+        return value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def default(self) -> str:
+        """The first."""
+        return self.words[0]
+
+    def check(self, name: str, value: object) -> str:
+        """The value; BadRequest."""
+        if type(value) is not str or value not in self.words:
+            raise BadRequest(f"{name} is one of {', '.join(self.words)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Verb:
+    """``run`` takes the checked arguments and a Say; gives the answer, and the CPU time of children that it made."""
+
+    arguments: Mapping[str, Whole | Flag | Text | Choice]
+    run: Callable[[dict[str, Any], Say], tuple[dict[str, Any], int]]
+
+
+def answer(verb: object, arguments: object, say: Say) -> tuple[dict[str, Any], int]:
+    """The answer and its children's CPU time in nanoseconds; GcOtelError says why there is none."""
+    known = VERBS.get(verb) if isinstance(verb, str) else None
+    if known is None:
+        raise BadRequest(f"there is no verb {str(verb)[:40]!r}; there are {', '.join(sorted(VERBS))}")
+    return known.run(checked(known, {} if arguments is None else arguments), say)
+
+
+def checked(verb: Verb, given: object) -> dict[str, Any]:
+    """Every argument that the verb has; BadRequest."""
+    if not isinstance(given, dict):
+        raise BadRequest("arguments are names with values")
+    unknown = sorted(set(given) - set(verb.arguments))
+    if unknown:
+        raise BadRequest(f"there is no argument {str(unknown[0])[:40]!r}")
+    return {
+        name: kind.check(name, given[name]) if name in given else kind.default for name, kind in verb.arguments.items()
+    }
+
+
+def _census(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
+    from gc_otel.heap.census import take_census
+
+    say("counting")
+    return take_census(sample_every=given["sample_every"]).as_dict(most=given["top"]), 0
+
+
+VERBS: Final = {
+    "census": Verb({"sample_every": Whole(0, 1_000_000, 0), "top": Whole(1, 5000, 5000)}, _census),
+}
