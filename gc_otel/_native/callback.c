@@ -95,7 +95,7 @@ first_of(PyObject *function)
  * is asked again only where the cached one says "explicit".  Without a GIL it is no proof: there
  * CPython also waits until the heap has grown by a quarter, so a program's own call can come above
  * the threshold and is then taken for an automatic one. */
-static bool
+GCO_SELDOM static bool
 is_below_threshold(gco_recorder *self)
 {
     long count = first_of(self->get_count);
@@ -143,7 +143,7 @@ record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
 {
     uint64_t *gc = cells + GCO_GC_FIRST;
     uint64_t events = gc[GCO_GC_EVENTS];
-    uint64_t entered_ns = GCO_UNLIKELY(samples_overhead(events)) ? gco_clock_ns(CLOCK_MONOTONIC) : 0;
+    uint64_t entered_ns = GCO_UNLIKELY(samples_overhead(events)) ? gco_clock_now(&self->clock).ns : 0;
     uint64_t generation = gco_read_generation(dict);
     uint64_t flags = is_explicit(self, generation, events) ? GCO_EXPLICIT_FLAG : 0;
     unsigned long own = atomic_load_explicit(&self->own_thread, memory_order_relaxed);
@@ -153,29 +153,28 @@ record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
     self->kind = generation | flags << GCO_FLAGS_SHIFT;
     gc[GCO_GC_COLLECTING_KIND] = self->kind;
     gc[GCO_GC_COLLECTING_THREAD_ID] = native_thread_id();
-    self->since_ns = gco_clock_ns(CLOCK_MONOTONIC); /* last: our own work is not the collector's */
-    gc[GCO_GC_COLLECTING_SINCE_NS] = self->since_ns;
-    self->start_cost_ns = entered_ns != 0 ? self->since_ns - entered_ns : 0;
+    self->since = gco_clock_now(&self->clock); /* last: our own work is not the collector's */
+    gc[GCO_GC_COLLECTING_SINCE_NS] = self->since.ns;
+    self->start_cost_ns = entered_ns != 0 && self->since.ns > entered_ns ? self->since.ns - entered_ns : 0;
 }
 
 static inline void
 record_stop(gco_recorder *self, uint64_t *cells, PyObject *dict)
 {
-    uint64_t stopped_ns = gco_clock_ns(CLOCK_MONOTONIC); /* first: as true as it can be */
     uint64_t *gc = cells + GCO_GC_FIRST;
     uint64_t *generations = cells + GCO_GENERATION_FIRST;
-    if (GCO_UNLIKELY(self->since_ns == 0)) { /* installed while a collection was running */
+    if (GCO_UNLIKELY(self->since.ns == 0)) { /* installed while a collection was running */
         generations[gco_read_generation(dict) * GCO_GENERATION_STRIDE + GCO_GENERATION_NO_START]++;
         return;
     }
+    uint64_t duration_ns = gco_clock_elapsed(&self->clock, &self->since); /* first: as true as it can be */
     gco_counts counts = gco_read_counts(dict);
     uint64_t *generation = generations + (self->kind & GENERATION_MASK) * GCO_GENERATION_STRIDE;
-    uint64_t duration_ns = stopped_ns - self->since_ns;
     uint64_t before = gc[GCO_GC_EVENTS];
     uint64_t *event = cells + GCO_LATEST_FIRST + before % GCO_LATEST_ENTRIES * GCO_LATEST_STRIDE;
 
     gco_begin_write(&gc[GCO_GC_SEQUENCE]);
-    gco_fill_event(event, gc, before + 1, self->since_ns, duration_ns, self->kind, &counts);
+    gco_fill_event(event, gc, before + 1, self->since.ns, duration_ns, self->kind, &counts);
     gco_add_to_generation(generation, duration_ns, self->kind >> GCO_FLAGS_SHIFT, &counts);
     if (GCO_UNLIKELY(duration_ns > gc[GCO_GC_LONGEST_FLOOR_NS])) {
         gco_keep_longest(cells, event);
@@ -183,11 +182,12 @@ record_stop(gco_recorder *self, uint64_t *cells, PyObject *dict)
     gco_add_to_window(gc, cells[GCO_MONITOR_FIRST + GCO_MONITOR_WINDOW], duration_ns);
     gc[GCO_GC_EVENTS] = before + 1;
     gc[GCO_GC_COLLECTING_SINCE_NS] = 0;
-    self->since_ns = 0;
     if (GCO_UNLIKELY(samples_overhead(before))) {
-        uint64_t cost_ns = self->start_cost_ns + gco_clock_ns(CLOCK_MONOTONIC) - stopped_ns;
-        gc[GCO_GC_OVERHEAD_NS] += cost_ns * OVERHEAD_SAMPLING;
+        uint64_t until_now_ns = gco_clock_elapsed(&self->clock, &self->since);
+        uint64_t stop_cost_ns = until_now_ns > duration_ns ? until_now_ns - duration_ns : 0;
+        gc[GCO_GC_OVERHEAD_NS] += (self->start_cost_ns + stop_cost_ns) * OVERHEAD_SAMPLING;
     }
+    self->since.ns = 0;
     gco_end_write(&gc[GCO_GC_SEQUENCE]);
 }
 
@@ -205,7 +205,7 @@ gco_record_phase(PyObject *recorder, PyObject *const *args, size_t count, PyObje
 #endif
     uint64_t *cells = gco_mapping_cells(mapping);
     if (GCO_UNLIKELY(atomic_load_explicit(&self->retired, memory_order_acquire))) {
-        self->since_ns = 0; /* the collection that uninstall() met is over, or a later one begins */
+        self->since.ns = 0; /* the collection that uninstall() met is over, or a later one begins */
         self->probed = true;
     }
     else if (cells != NULL) {

@@ -106,7 +106,7 @@ gco_shortest_place(const uint64_t *table)
 }
 
 /* Keep the longest events: fill the table, then replace its shortest.  Seldom called once the table is full. */
-static void
+GCO_SELDOM static void
 gco_keep_longest(uint64_t *cells, const uint64_t *event)
 {
     uint64_t *gc = cells + GCO_GC_FIRST;

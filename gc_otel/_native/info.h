@@ -25,7 +25,7 @@ typedef struct {
     uint64_t collected, uncollectable, candidates;
 } gco_counts;
 
-static uint64_t
+GCO_SELDOM static uint64_t
 gco_count_slowly(PyObject *value)
 {
     Py_ssize_t count = PyLong_Check(value) ? PyLong_AsSsize_t(value) : 0;
@@ -60,11 +60,11 @@ gco_count(PyObject *value)
  * hash and compare strings.  The dict is shared with other callbacks, who may have put
  * anything into it: what is not known is passed over. */
 
-/* Compact, so not of a subclass, whose letters stand elsewhere. */
+/* Its letters stand right behind it. */
 static inline bool
 gco_is_plain(PyObject *key)
 {
-    return PyUnicode_Check(key) && PyUnicode_IS_COMPACT_ASCII(key);
+    return PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key);
 }
 
 /* The length tells nearly all keys apart, and the letters confirm it. */
@@ -93,44 +93,71 @@ gco_read_generation(PyObject *dict)
     return generation < GCO_GENERATIONS ? generation : GCO_GENERATIONS - 1;
 }
 
-/* Whether both counts that every CPython gives were met from `position` on.  The size bounds the
- * walk, which saves the call that would only say that it has ended. */
-static inline bool
-gco_walk_counts(PyObject *dict, Py_ssize_t position, gco_counts *counts)
+/* The value at `position`, which moves on, if its key has that name; else NULL. */
+static inline PyObject *
+gco_next_if(PyObject *dict, Py_ssize_t *position, const char *name, size_t length)
 {
-    int found = 0;
     PyObject *key, *value;
-    for (Py_ssize_t left = PyDict_GET_SIZE(dict) - position; left > 0; left--) {
-        if (!PyDict_Next(dict, &position, &key, &value)) {
-            break;
-        }
+    bool is_it = PyDict_Next(dict, position, &key, &value) && gco_is_plain(key) && gco_key_is(key, name, length);
+    return is_it ? value : NULL;
+}
+#define GCO_NEXT_IF(dict, position, name) gco_next_if(dict, position, name, sizeof(name) - 1)
+
+/* The dict as CPython makes it, read without asking each key which of them it is; false where it is another. */
+static inline bool
+gco_read_usual_counts(PyObject *dict, gco_counts *counts)
+{
+    Py_ssize_t position = 1; /* behind the generation; PyDict_Next() itself refuses a position that is none */
+#if PY_VERSION_HEX < 0x030F0000
+    if (GCO_UNLIKELY(PyDict_GET_SIZE(dict) != 3)) {
+        return false;
+    }
+#endif
+    PyObject *collected = GCO_NEXT_IF(dict, &position, "collected");
+    PyObject *uncollectable = collected == NULL ? NULL : GCO_NEXT_IF(dict, &position, "uncollectable");
+    if (uncollectable == NULL) {
+        return false;
+    }
+#if PY_VERSION_HEX >= 0x030F0000
+    PyObject *candidates = GCO_NEXT_IF(dict, &position, "candidates");
+    if (candidates == NULL) {
+        return false;
+    }
+    counts->candidates = gco_count(candidates);
+#endif
+    counts->collected = gco_count(collected);
+    counts->uncollectable = gco_count(uncollectable);
+    return true;
+}
+
+GCO_SELDOM static void
+gco_walk_counts(PyObject *dict, gco_counts *counts)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(dict, &position, &key, &value)) {
         if (!gco_is_plain(key)) {
             continue;
         }
         if (GCO_KEY_IS(key, "collected")) {
             counts->collected = gco_count(value);
-            found++;
         }
         else if (GCO_KEY_IS(key, "uncollectable")) {
             counts->uncollectable = gco_count(value);
-            found++;
         }
         else if (GCO_KEY_IS(key, "candidates")) {
             counts->candidates = gco_count(value);
         }
     }
-    return found == 2;
 }
 
-/* The walk begins behind the generation, which the start has told, and again at the front where the dict
- * turns out to be another one than CPython makes.  PyDict_Next() itself refuses a position that is none. */
 static inline gco_counts
 gco_read_counts(PyObject *dict)
 {
     gco_counts counts = {0, 0, 0};
     GCO_BEGIN_DICT(dict);
-    if (GCO_UNLIKELY(!gco_walk_counts(dict, 1, &counts))) {
-        gco_walk_counts(dict, 0, &counts);
+    if (GCO_UNLIKELY(!gco_read_usual_counts(dict, &counts))) {
+        gco_walk_counts(dict, &counts);
     }
     GCO_END_DICT();
     return counts;

@@ -15,6 +15,9 @@
 
 #define GCO_UNLIKELY(condition) __builtin_expect((condition), 0)
 
+/* Seldom called: kept out of the callback, which has registers enough only without it. */
+#define GCO_SELDOM __attribute__((noinline, cold))
+
 #define GCO_NS_PER_S 1000000000ull
 
 /* A mapped flight file, or private memory of the same shape.

@@ -39,6 +39,7 @@ recorder_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
         }
         else {
             self->call = gco_record_phase;
+            gco_clock_init(&self->clock);
             self->young_checks = GCO_YOUNG_CHECKS;
             gco_forget_thread_ids();
         }
@@ -77,7 +78,7 @@ index_of_callback(gco_recorder *self)
 static int
 is_collecting(gco_recorder *self)
 {
-    if (self->since_ns != 0) {
+    if (self->since.ns != 0) {
         return 1;
     }
     self->probed = false;
@@ -103,7 +104,7 @@ recorder_uninstall(gco_recorder *self, PyObject *Py_UNUSED(ignored))
     if (index >= 0) {
         /* Behind the last entry nothing moves up, and nobody can be skipped. */
         bool last = index == PyList_GET_SIZE(self->callbacks) - 1;
-        int collecting = last ? self->since_ns != 0 : is_collecting(self);
+        int collecting = last ? self->since.ns != 0 : is_collecting(self);
         if (collecting != 0) {
             return collecting < 0 ? NULL : Py_NewRef(Py_False);
         }
@@ -130,6 +131,13 @@ recorder_end_own_work(gco_recorder *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+recorder_compare_clocks(gco_recorder *self, PyObject *Py_UNUSED(ignored))
+{
+    gco_clock_compare(&self->clock);
+    Py_RETURN_NONE;
+}
+
 static void
 recorder_dealloc(gco_recorder *self)
 {
@@ -152,12 +160,18 @@ static PyMethodDef recorder_methods[] = {
     {"begin_own_work", (PyCFunction)recorder_begin_own_work, METH_NOARGS,
      "Collections of this thread are our own doing from here on."},
     {"end_own_work", (PyCFunction)recorder_end_own_work, METH_NOARGS, "Until here."},
+    {"compare_clocks", (PyCFunction)recorder_compare_clocks, METH_NOARGS,
+     "Find, every few seconds, how the processor's counter is to be read: see clock.h."},
     {NULL, NULL, 0, NULL},
 };
 
 /* Not called through a check for recursion, and for 3 ns less: see callback.c. */
 static PyMemberDef recorder_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(gco_recorder, call), READONLY, NULL},
+    /* What the comparisons found, for whoever wants to see it wrong. */
+    {"clock_is_trusted", T_BOOL, offsetof(gco_recorder, clock.is_trusted), READONLY, NULL},
+    {"clock_ns", T_ULONGLONG, offsetof(gco_recorder, clock.ns), 0, NULL},
+    {"clock_scale", T_ULONGLONG, offsetof(gco_recorder, clock.scale), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -2,7 +2,7 @@
 #ifndef GC_OTEL_RECORDER_H
 #define GC_OTEL_RECORDER_H
 
-#include "native.h"
+#include "clock.h"
 
 /* How many young collections are asked one by one whether the program called for them. */
 #define GCO_YOUNG_CHECKS 1024
@@ -11,7 +11,8 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc call; /* gco_record_phase */
     gco_mapping *mapping;
-    uint64_t since_ns; /* start of the collection in progress, else 0 */
+    gco_clock clock;
+    gco_moment since; /* start of the collection in progress, else of 0 ns */
     uint64_t kind;
     uint64_t start_cost_ns;
     atomic_ulong own_thread; /* thread whose collections are our own doing, else 0 */

@@ -34,6 +34,9 @@ class Recorder(Protocol):
     def end_own_work(self) -> None:
         """Until here."""
 
+    def compare_clocks(self) -> None:
+        """Find anew how to read a clock fast; called on every round of the monitor."""
+
 
 class MappingLike(Protocol):
     """The memory of a flight file: the native ``Mapping`` or its twin."""

@@ -203,6 +203,7 @@ class Probe:
 
     def _round(self) -> None:
         try:
+            self._recorder.compare_clocks()
             self._monitor.round()
         except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
             self.note_fault("monitor", error)
