@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from gc_otel.errors import NotAFlightFile, NotConsistent
 from gc_otel.flight import layout, snapshot
 from gc_otel.flight.layout import Block
+from gc_otel.flight.still import Still
 
 _ATTEMPTS: Final = 200
 _PATIENCE_S: Final = 0.0005
@@ -87,7 +88,7 @@ def _copy_block(source: Source, block: Block) -> tuple[int, ...]:
 def copy_consistent(source: Source, offset_bytes: int, size_bytes: int) -> tuple[bytes, bool]:
     """Copy a section that begins with its sequence cell; the flag is False when it never held still."""
     raw = b""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1 if isinstance(source, Still) else _ATTEMPTS):
         before = b"" if source.atomic else source.copy(offset_bytes, layout.CELL_BYTES)
         raw = source.copy(offset_bytes, size_bytes)
         inside = raw[: layout.CELL_BYTES]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
@@ -125,8 +125,10 @@ def _leading_dots(names: tuple[str, ...]) -> int:
     return next((at for at, name in enumerate(names) if name != ".."), len(names))
 
 
-def _limit_files(root: Path, cgroup: str, mountinfo: str) -> Iterator[tuple[str, str]]:
-    """(source, path) of every limit file that may exist, from the leaf up to the mount point.
+def _memory_files(
+    root: Path, cgroup: str, mountinfo: str, names_by_source: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """(source, path) of every file of those names that may exist, from the leaf up to the mount point.
 
     In v1, parents bind only with ``memory.use_hierarchy``, which systemd and every container
     runtime set, and without which Linux 5.11 and later cannot run.
@@ -139,7 +141,25 @@ def _limit_files(root: Path, cgroup: str, mountinfo: str) -> Iterator[tuple[str,
             continue
         base = root.joinpath(*_names(mount.point))
         for depth in range(len(names), -1, -1):
-            yield mount.source, str(base.joinpath(*names[:depth], _LIMIT_FILES[mount.source]))
+            yield mount.source, str(base.joinpath(*names[:depth], names_by_source[mount.source]))
+
+
+def find_memory_files(pid: int | str, root: Path, names_by_source: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(source, path) of the files of those names in the memory cgroups of a process, the innermost of each hierarchy first.
+
+    OSError where /proc does not tell.
+    """
+    process = root / "proc" / str(pid)
+    cgroup = _read_text(process / "cgroup")
+    own_mounts = _read_text(root / "proc" / "self" / "mountinfo")
+    mounts = _read_text(process / "mountinfo")
+    # Paths in /proc/PID/cgroup are relative to the reader's cgroup namespace, so the reader's
+    # mounts come first; those of a process in another container (a shared pid namespace,
+    # as in a sidecar) are reached through its own root.
+    files = list(_memory_files(root, cgroup, own_mounts, names_by_source))
+    if mounts != own_mounts:
+        files += _memory_files(process / "root", cgroup, mounts, names_by_source)
+    return [file for file in dict.fromkeys(files) if os.path.exists(file[1])]
 
 
 def _read_limit(path: str) -> int | None:
@@ -219,20 +239,10 @@ class LimitReader:
 
     def _resolve(self) -> list[tuple[str, str]] | None:
         """The limit files that exist; None if /proc would not tell, so that it is asked again."""
-        process = self._root / "proc" / str(self._pid)
         try:
-            cgroup = _read_text(process / "cgroup")
-            own_mounts = _read_text(self._root / "proc" / "self" / "mountinfo")
-            mounts = _read_text(process / "mountinfo")
+            return find_memory_files(self._pid, self._root, _LIMIT_FILES)
         except OSError:
             return None
-        # Paths in /proc/PID/cgroup are relative to the reader's cgroup namespace, so the reader's
-        # mounts come first; those of a process in another container (a shared pid namespace,
-        # as in a sidecar) are reached through its own root.
-        files = list(_limit_files(self._root, cgroup, own_mounts))
-        if mounts != own_mounts:
-            files += _limit_files(process / "root", cgroup, mounts)
-        return [file for file in dict.fromkeys(files) if os.path.exists(file[1])]
 
 
 def _read_text(path: Path) -> str:

@@ -151,7 +151,7 @@ def read_process(path: Path) -> Process:
         return Process(path, file.is_alive(), snapshot, unsteady)
 
 
-def read_snapshot(file: FlightFile) -> tuple[Snapshot, tuple[str, ...]]:
+def read_snapshot(file: reader.Source) -> tuple[Snapshot, tuple[str, ...]]:
     """Like :func:`gc_otel.flight.reader.read`, but a section that does not hold still is left out and named."""
     unsteady: list[str] = []
 
