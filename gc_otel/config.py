@@ -197,6 +197,22 @@ SETTINGS: Final = (
         "How long the exporter service of gc-otel run goes on after the last process has gone.",
         declarative=False,
     ),
+    Setting(
+        "page",
+        _flag,
+        True,
+        "true or false",
+        "Serve the live page and its API beside /metrics; they want a token, which `gc-otel page` prints.",
+        declarative=False,
+    ),
+    Setting(
+        "page_hosts",
+        _patterns,
+        (),
+        "names, separated by commas",
+        "Names under which browsers reach the live page, beside addresses and localhost: no other is answered.",
+        declarative=False,
+    ),
 )
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
@@ -222,6 +238,8 @@ class Config(Record):
     host: str = "127.0.0.1"
     port: int = 9464
     linger: float = 2.0
+    page: bool = True
+    page_hosts: tuple[str, ...] = ()
     service_name: str = "unknown_service"
     service_version: str = ""
     sources: Mapping[str, str] = _NO_SOURCES

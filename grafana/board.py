@@ -15,7 +15,6 @@ from grafana.panels import DATASOURCE, Builder
 
 COLUMNS: Final = 24
 TAG: Final = "gc_otel"
-FOLDER: Final = "Python"
 
 #: A series that every recorded process has, and one only.
 _EVERY_PROCESS: Final = name("cpython.memory.allocated_blocks")

@@ -22,13 +22,15 @@ DEFAULTS = {
     "host": "127.0.0.1",
     "port": 9464,
     "linger": 2.0,
+    "page": True,
+    "page_hosts": (),
 }
 
 #: setting, text, value
 GOOD = [
     *[
         (name, text, value)
-        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests", "page")
         for text, value in (
             ("true", True),
             ("1", True),
@@ -57,13 +59,14 @@ GOOD = [
     ("port", "65535", 65535),
     ("linger", "0", 0.0),
     ("linger", "86400", 86400.0),
+    ("page_hosts", "gc.example, ops.example", ("gc.example", "ops.example")),
 ]
 
 #: setting, text, what is allowed
 BAD = [
     *[
         (name, text, "true or false")
-        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests", "page")
         for text in ("2", "ja", " ")
     ],
     ("dir", "relative/path", "an absolute path"),

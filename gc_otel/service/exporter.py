@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gc_otel.service.http import Server
     from gc_otel.service.ledger import Ledger
     from gc_otel.service.metrics import Metrics
+    from gc_otel.service.page.build import Page
     from gc_otel.service.reception import Reception
     from gc_otel.service.recorded import Recorded
 
@@ -79,6 +80,7 @@ class _Exporter:
         from gc_otel.service.http import App, Server, is_loopback
         from gc_otel.service.ledger import Ledger
         from gc_otel.service.metrics import Metrics
+        from gc_otel.service.page.build import make_page
         from gc_otel.service.reception import Reception
         from gc_otel.service.sampling import Sampling
 
@@ -96,12 +98,16 @@ class _Exporter:
         sampling = Sampling(self._following, config, self._ledger)
         self._metrics: Metrics = Metrics(self._following, sampling, config, self._ledger)
         self._reception: Reception = Reception(claim, follow=self._welcome, status=self._status)
+        self._page: Page | None = make_page(
+            folder, config, self._following, sampling, ledger=self._ledger, listening=listening
+        )
         app = App(
             self._metrics.render,
             health=self._health,
             readiness=self._readiness,
             note_fault=self._ledger.note_fault,
             is_loopback=is_loopback(listening),
+            page=self._page.app if self._page is not None else None,
         )
         self._stop_sampling: Callable[[], None] = sampling.start()
         self._server: Server = Server(app, listening)
@@ -212,6 +218,7 @@ class _Exporter:
         """End all parts.  The port is free before the claim is: who waits for the claim finds it so."""
         ends = (
             self._server.stop,
+            self._close_page,
             self._stop_sampling,
             self._following.close,
             self._let_all_go,
@@ -220,6 +227,10 @@ class _Exporter:
         )
         for end in ends:
             self._contained("end", end)
+
+    def _close_page(self) -> None:
+        if self._page is not None:
+            self._page.close()
 
     def _let_all_go(self) -> None:
         for followed in list(self._launchers.values()):

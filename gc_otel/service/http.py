@@ -1,4 +1,4 @@
-"""/metrics, the health pages and a short index, served by waitress.
+"""/metrics, the health pages and the live page, served by waitress.
 
 Its one loop reads and writes all connections, and a thread is busy only with a request that has arrived
 whole: a client that is slow, idle or half gone holds a descriptor and no thread.
@@ -13,18 +13,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from waitress.server import create_server
 
 from gc_otel.otel.prometheus import Rendered
+from gc_otel.service.page.answer import Answer
+from gc_otel.service.page.requests import BODY_BYTES_MOST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_TEXT: Final = "text/plain; charset=utf-8"
 _METHODS: Final = ("GET", "HEAD")
 
 _INDEX: Final = """\
@@ -39,30 +39,21 @@ _NOT_FOUND: Final = "There is /metrics, /healthz and /readyz.\n"
 _GZIP_FROM_BYTES: Final = 2048
 _GZIP_LEVEL: Final = 1
 
-_THREADS: Final = 8  # scrapers that wait for the same page are waiting in threads
+_THREADS: Final = 16  # scrapers that wait for the same page are waiting in threads; the live page has half of them
 _CONNECTIONS_MOST: Final = 2000
 _DESCRIPTORS_KEPT: Final = 400  # for flight files, pidfds, and what libraries open for a moment
 _CONNECTIONS_LEAST: Final = 64
 _IDLE_S: Final = 20
 _HEADER_BYTES_MOST: Final = 16 * 1024
-_BODY_BYTES_MOST: Final = 1024  # nothing here takes a body
 _IN_MEMORY_BYTES: Final = 8 * 2**20  # above it waitress would write an answer to a temporary file
 _STOP_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a path gives.  ``body`` is compressed where that is asked for and worth it."""
-
-    status: str
-    body: bytes
-    content_type: str = _TEXT
 
 
 class App:
     """The WSGI application.  ``health`` and ``readiness`` give None when all is well, else what is not.
 
-    On an address that others reach there are /metrics and the health pages, and nothing else.
+    /metrics and the health pages are open to everybody who reaches the port; all else is ``page``'s, which lets in
+    by token.  Without it (GC_OTEL_PAGE) there is an index, and on an address that others reach not even that.
     """
 
     def __init__(
@@ -73,25 +64,32 @@ class App:
         readiness: Callable[[], str | None],
         note_fault: Callable[[str, BaseException], None],
         is_loopback: bool,
+        page: Callable[[WSGIEnvironment], Answer] | None = None,
     ) -> None:
         self._render = render
+        self._page = page
         self._note_fault = note_fault
         self._pages: dict[str, Callable[[WSGIEnvironment], Answer]] = {
             "/metrics": self._metrics,
             "/healthz": lambda _: _well_or_not(health()),
             "/readyz": lambda _: _well_or_not(readiness()),
         }
-        if is_loopback:
+        if is_loopback and page is None:
             self._pages["/"] = lambda _: Answer("200 OK", _INDEX.encode())
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
-        headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
-        if environ["REQUEST_METHOD"] not in _METHODS:
-            answer = Answer("405 Method Not Allowed", b"GET or HEAD.\n")
-            headers.append(("Allow", ", ".join(_METHODS)))
+        path = environ["PATH_INFO"]
+        if self._page is not None and path not in self._pages:
+            answer = self._contained(environ, self._page)
+        elif environ["REQUEST_METHOD"] not in _METHODS:
+            answer = Answer("405 Method Not Allowed", b"GET or HEAD.\n", headers=(("Allow", ", ".join(_METHODS)),))
+        elif path in self._pages:
+            answer = self._contained(environ, self._pages[path])
         else:
-            answer = self._answer(environ)
+            answer = Answer("404 Not Found", _NOT_FOUND.encode())
+        named = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **dict(answer.headers)}
+        headers = list(named.items())
         body = answer.body
         if len(body) >= _GZIP_FROM_BYTES and _takes_gzip(environ):
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
@@ -103,10 +101,7 @@ class App:
         start_response(answer.status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
-    def _answer(self, environ: WSGIEnvironment) -> Answer:
-        page = self._pages.get(environ["PATH_INFO"])
-        if page is None:
-            return Answer("404 Not Found", _NOT_FOUND.encode())
+    def _contained(self, environ: WSGIEnvironment, page: Callable[[WSGIEnvironment], Answer]) -> Answer:
         try:
             return page(environ)
         except Exception as error:  # noqa: BLE001 - contained and noted: the answer says so, and the next may be better
@@ -169,7 +164,7 @@ class Server:
             channel_timeout=_IDLE_S,
             cleanup_interval=_IDLE_S // 4,
             max_request_header_size=_HEADER_BYTES_MOST,
-            max_request_body_size=_BODY_BYTES_MOST,
+            max_request_body_size=BODY_BYTES_MOST,
             inbuf_overflow=_IN_MEMORY_BYTES,
             outbuf_overflow=_IN_MEMORY_BYTES,
             asyncore_use_poll=True,

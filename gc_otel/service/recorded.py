@@ -16,8 +16,9 @@ from gc_otel.errors import NotConsistent
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import FlightFile
 from gc_otel.flight.snapshot import Collector, Identity, Memory, Snapshot
+from gc_otel.service.figures import Trail
 from gc_otel.service.fleet import own_pid_namespace
-from gc_otel.service.history import History
+from gc_otel.service.history import History, Tallies
 
 T = TypeVar("T")
 
@@ -47,6 +48,8 @@ class Recorded:
         self.label: int | str = self.identity.pid
         self.memory: Memory | None = None
         self.history = History()
+        self.tallies = Tallies()
+        self.trail = Trail()
         self.is_ended = False
         self.ended_monotonic_ns = 0
 
@@ -92,6 +95,11 @@ class Recorded:
                 self.last = self._read(self._file, self.last)
             last = self.last
         return last if self.memory is None else replace(last, memory=self.memory)
+
+    def read(self, how: Callable[[FlightFile], T]) -> T | None:
+        """What ``how`` finds in the file now; None when it has been let go."""
+        with self._lock:
+            return None if self._file is None else how(self._file)
 
     def _read(self, file: FlightFile, before: Snapshot | None) -> Snapshot:
         # What its writer, stopped or dead in the middle of it, does not let us copy is as it was before:

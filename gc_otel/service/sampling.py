@@ -17,6 +17,7 @@ from gc_otel.errors import FlightFileError
 from gc_otel.flight.snapshot import HistoryPoint, Memory, Snapshot
 from gc_otel.sample.cgroup import CGROUP_V1, CGROUP_V2, LimitReader, MemoryLimit
 from gc_otel.sample.process import MemoryDetail, ProcessGone, ProcessSample, ProcessSampler
+from gc_otel.service.figures import Mark
 from gc_otel.service.following import Following
 from gc_otel.service.ledger import Ledger
 from gc_otel.service.recorded import Recorded
@@ -123,6 +124,12 @@ class Sampling:
         if recorded.memory is None and not recorded.is_ended:
             self._contained(recorded, self._sample_at_once)
 
+    def sample_again(self, recorded: Recorded, *, age_ns_most: int) -> None:
+        """A fresh sample for somebody who looks now, if the last one is older than that; it never waits."""
+        memory = recorded.memory
+        if not recorded.is_ended and (memory is None or time.monotonic_ns() - memory.sampled_ns > age_ns_most):
+            self._contained(recorded, self._sample_at_once)
+
     def _contained(self, recorded: Recorded, sample: Callable[[Recorded], None]) -> None:
         try:
             sample(recorded)
@@ -136,7 +143,10 @@ class Sampling:
         if source is not None:
             with source.lock:
                 recorded.memory = source.sample(with_detail=self._with_detail)
-        recorded.history.append(_point(recorded.snapshot()))
+        snapshot = recorded.snapshot()
+        recorded.history.append(point_of(snapshot))
+        recorded.tallies.append(time.time_ns(), snapshot.collector.generations)
+        recorded.trail.add(Mark(time.monotonic_ns(), snapshot.collector.generations))
 
     def _sample_at_once(self, recorded: Recorded) -> None:
         source = self._source(recorded)
@@ -154,7 +164,8 @@ class Sampling:
             return self._sources[recorded]
 
 
-def _point(snapshot: Snapshot) -> HistoryPoint:
+def point_of(snapshot: Snapshot) -> HistoryPoint:
+    """What the history keeps of a snapshot of now."""
     memory, interpreter, collector = snapshot.memory, snapshot.interpreter, snapshot.collector
     cpu_ns = None
     if memory is not None and memory.cpu_user_ns is not None and memory.cpu_system_ns is not None:
