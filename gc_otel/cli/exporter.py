@@ -92,6 +92,7 @@ def _who_is_there(folder: Folder) -> str:
 
 
 def _serve(claim: Claim, config: Config, linger_s: float | None) -> int:
+    from gc_otel.otel.otlp import Push, lines_of, push_or_why_not
     from gc_otel.service.exporter import serve
     from gc_otel.service.port import PortRefused, address_of, listen
 
@@ -102,4 +103,9 @@ def _serve(claim: Claim, config: Config, linger_s: float | None) -> int:
         say_error(str(error), error.remedy)
         return _EXIT_NOT_STARTED
     print(f"{address_of(listening)}/metrics", flush=True)
-    return serve(listening, claim.folder, config, claim=claim, linger_s=linger_s)
+    push = push_or_why_not(os.environ)
+    if isinstance(push, Push):
+        print(printable(f"pushed by OTLP every {push.interval_s:g} s: {push.endpoint}"), flush=True)
+    for line in lines_of(push):
+        print(printable(f"gc-otel: {line}"), file=sys.stderr)
+    return serve(listening, claim.folder, config, claim=claim, linger_s=linger_s, push=push)

@@ -9,20 +9,27 @@ from typing import Final
 from gc_otel.otel.catalog import Metric
 
 #: What of the exporter's work is told apart.
-COMPONENTS: Final = ("scrape", "sampling", "following")
+COMPONENTS: Final = ("scrape", "sampling", "following", "push")
+
+#: What may come of a push by OTLP.
+OUTCOMES: Final = ("taken", "refused")
 
 _NS_PER_S: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterNumbers:
-    """What the exporter knows of itself.  ``rss_bytes`` and ``scrape_ns`` are None before the first of each."""
+    """What the exporter knows of itself.  ``rss_bytes`` and ``scrape_ns`` are None before the first of each.
+
+    ``pushes`` by outcome; None where nothing is pushed.
+    """
 
     processes: int
     files_skipped: int
     scrapes: int
     scrape_ns: int | None
     faults: int
+    pushes: Mapping[str, int] | None
     cpu_ns: Mapping[str, int]
     rss_bytes: int | None
 
@@ -73,10 +80,18 @@ EXPORTER_CATALOG: Final[tuple[Metric[ExporterNumbers], ...]] = (
         lambda own: _known(own.faults),
     ),
     Metric(
+        "gc_otel.exporter.pushes",
+        "counter",
+        "{push}",
+        "Pushes by OTLP, where one is asked for: taken by the receiver, or refused after all attempts. gc-otel doctor says why.",
+        ("outcome",),
+        lambda own: [] if own.pushes is None else [(own.pushes[name], {"outcome": name}) for name in OUTCOMES],
+    ),
+    Metric(
         "gc_otel.exporter.cpu.time",
         "counter",
         "s",
-        "CPU time of the exporter service: rendering pages, sampling all processes, following them.",
+        "CPU time of the exporter service: rendering pages, sampling all processes, following them, pushing.",
         ("component",),
         lambda own: [(own.cpu_ns[name] / _NS_PER_S, {"component": name}) for name in COMPONENTS],
     ),

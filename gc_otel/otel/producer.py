@@ -8,7 +8,8 @@ an OTLP exporter takes as well.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -23,8 +24,9 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 from opentelemetry.sdk.metrics.export import Metric as SdkMetric
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.util.types import AttributeValue
 
 from gc_otel._version import __version__
 from gc_otel.config import Config
@@ -35,8 +37,10 @@ from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG, ExporterNumbers
 S = TypeVar("S")
 
 NoteFault = Callable[[str, BaseException], None]
+Attributes = Mapping[str, AttributeValue]
 
 SERVICE_NAME: Final = "service.name"
+INSTANCE: Final = "service.instance.id"
 PROCESS_PID: Final = "process.pid"
 
 #: No pid on the exporter's own series: they are of the service, not of a process that it watches.
@@ -45,16 +49,36 @@ EXPORTER_SERVICE: Final = "gc_otel-exporter"
 #: A label that is on some series of a metric and not on others would be given to the wrong ones by the exporter.
 _NO_SERVICE: Final = "unknown_service"
 
+_NOTHING: Final[Attributes] = {}
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 _SCOPE: Final = InstrumentationScope("gc_otel", __version__)
 
 
-def resource_of(identity: Identity, *, pid: int | str | None = None) -> Resource:
-    """The resource of a process.  ``pid`` replaces its own number where that is not unique."""
-    attributes: dict[str, int | str] = {
+#: What the exporter's own OTEL_RESOURCE_ATTRIBUTES cannot say of another process.
+_NOT_SHARED: Final = frozenset({SERVICE_NAME, "service.version", INSTANCE})
+_NOT_SHARED_PREFIXES: Final = ("process.", "container.", "k8s.container.", "telemetry.")
+
+
+def surroundings() -> Attributes:
+    """Of OTEL_RESOURCE_ATTRIBUTES what is true of every process here: host, pod, cluster, environment, namespace."""
+    detected = OTELResourceDetector().detect().attributes
+    return {
+        name: value
+        for name, value in detected.items()
+        if name not in _NOT_SHARED and not name.startswith(_NOT_SHARED_PREFIXES)
+    }
+
+
+def resource_of(identity: Identity, *, pid: int | str | None = None, around: Attributes = _NOTHING) -> Resource:
+    """The resource of a process.  ``pid`` replaces its own number where that is not unique.
+
+    Its instance is this recording, and nothing that an environment may say: workers inherit that from one another.
+    """
+    attributes: dict[str, AttributeValue] = {
+        **around,
         SERVICE_NAME: identity.service_name or _NO_SERVICE,
         "service.version": identity.service_version,
-        "service.instance.id": identity.instance_id,
+        INSTANCE: identity.instance_id,
         PROCESS_PID: identity.pid if pid is None else pid,
         "process.parent_pid": identity.parent_pid,
         "process.runtime.name": "cpython",
@@ -73,7 +97,9 @@ class Producer:
         self._metrics = tuple(metric for metric in CATALOG if config.publishes(metric.name))
         self._own_metrics = tuple(metric for metric in EXPORTER_CATALOG if config.publishes(metric.name))
         self._note_fault = note_fault
-        self._own_resource = Resource({SERVICE_NAME: EXPORTER_SERVICE, "service.version": __version__})
+        self._own_resource = Resource(
+            {SERVICE_NAME: EXPORTER_SERVICE, "service.version": __version__, INSTANCE: str(uuid.uuid4())}
+        )
         self._own_since_unix_ns = time.time_ns()
 
     def of_process(self, snapshot: Snapshot, resource: Resource, *, now_unix_ns: int) -> ResourceMetrics:

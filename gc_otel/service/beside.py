@@ -140,18 +140,22 @@ def _serve(listening: socket.socket, claim: control.Claim, config: Config, follo
     # Here, in the exporter: the launcher must stay small. What is heavy comes first, while there is still somebody to
     # hear that a library is missing: later this process has no standard error.
     try:
+        from gc_otel.otel.otlp import lines_of, push_or_why_not
         from gc_otel.otel.prometheus import check_exporter_version
         from gc_otel.service import http, metrics, sampling  # noqa: F401
         from gc_otel.service.exporter import serve
 
         check_exporter_version()
+        push = push_or_why_not(os.environ)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user is to know
         _say(
             follow,
             f"gc_otel: there is no exporter, and the program goes on: {type(error).__name__}: {error}. Run `gc-otel doctor`.",
         )
         return
-    serve(listening, claim.folder, config, claim=claim, follow=[follow], linger_s=config.linger)
+    for line in lines_of(push):
+        _say(follow, f"gc_otel: {line}")
+    serve(listening, claim.folder, config, claim=claim, follow=[follow], linger_s=config.linger, push=push)
 
 
 def _say(follow: control.Followed, line: str) -> None:

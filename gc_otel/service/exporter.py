@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Final
 
 from gc_otel._version import __version__
 from gc_otel.config import Config
+from gc_otel.errors import NotSupported
 from gc_otel.flight.folder import Folder
 from gc_otel.service.control import Claim, Followed
 from gc_otel.service.port import address_of
 from gc_otel.service.signals import Signals
-from gc_otel.service.status import Status
+from gc_otel.service.status import PushStatus, Status
 
 if TYPE_CHECKING:
+    from gc_otel.otel.otlp import Push
     from gc_otel.service.absence import Absence
     from gc_otel.service.following import Following
     from gc_otel.service.http import Server
     from gc_otel.service.ledger import Ledger
     from gc_otel.service.metrics import Metrics
     from gc_otel.service.page.build import Page
+    from gc_otel.service.pushing import Pushing
     from gc_otel.service.reception import Reception
     from gc_otel.service.recorded import Recorded
 
@@ -46,14 +49,15 @@ def serve(
     claim: Claim,
     follow: Sequence[Followed] = (),
     linger_s: float | None = 2.0,
+    push: Push | NotSupported | None = None,
 ) -> int:
     """Serve until every followed launcher and every recorded process of the folder has gone, and ``linger_s`` more.
 
-    ``linger_s`` None: for ever.  SIGTERM: until the last of them has gone; a second one, or SIGINT: no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
+    ``push``: by OTLP as well, or why what is asked for cannot be.  ``linger_s`` None: for ever.  SIGTERM: until the last of them has gone; a second one, or SIGINT: no longer.  ``listening`` listens already; it, the claim and what is in ``follow`` are closed at the end.
     To be called by the main thread of a process that has nothing else to do.  Returns an exit code.
     """
     with Signals() as signals:
-        exporter = _Exporter(listening, folder, config, claim=claim, linger_s=linger_s, signals=signals)
+        exporter = _Exporter(listening, folder, config, claim=claim, linger_s=linger_s, signals=signals, push=push)
         try:
             for followed in follow:
                 exporter.follow(followed)
@@ -74,9 +78,10 @@ class _Exporter:
         claim: Claim,
         linger_s: float | None,
         signals: Signals,
+        push: Push | NotSupported | None,
     ) -> None:
         from gc_otel.service.absence import PATIENCE_S, Absence
-        from gc_otel.service.following import Following
+        from gc_otel.service.following import PAGE, PUSH, Following
         from gc_otel.service.http import App, Server, is_loopback
         from gc_otel.service.ledger import Ledger
         from gc_otel.service.metrics import Metrics
@@ -93,10 +98,16 @@ class _Exporter:
         self._ledger: Ledger = Ledger()
         self._absence: Absence = Absence(PATIENCE_S)
         self._following: Following = Following(
-            folder, note_fault=self._ledger.note_fault, found=self._found, ended=self._bury
+            folder,
+            note_fault=self._ledger.note_fault,
+            readers=(PAGE,) if push is None or isinstance(push, NotSupported) else (PAGE, PUSH),
+            found=self._found,
+            ended=self._bury,
         )
         sampling = Sampling(self._following, config, self._ledger)
         self._metrics: Metrics = Metrics(self._following, sampling, config, self._ledger)
+        self._push = push
+        self._pushing: Pushing | None = self._make_pushing()
         self._reception: Reception = Reception(claim, follow=self._welcome, status=self._status)
         self._page: Page | None = make_page(
             folder, config, self._following, sampling, ledger=self._ledger, listening=listening
@@ -110,7 +121,19 @@ class _Exporter:
             page=self._page.app if self._page is not None else None,
         )
         self._stop_sampling: Callable[[], None] = sampling.start()
+        self._stop_pushing: Callable[[], None] = self._pushing.start() if self._pushing is not None else lambda: None
         self._server: Server = Server(app, listening)
+
+    def _make_pushing(self) -> Pushing | None:
+        from gc_otel.service.pushing import Pushing
+
+        if self._push is None or isinstance(self._push, NotSupported):
+            return None
+        pushing = Pushing(
+            self._push, self._folder, self._ledger, collect=self._metrics.to_push, pushed=self._metrics.pushed
+        )
+        self._metrics.pushes = pushing.pushes
+        return pushing
 
     def follow(self, followed: Followed) -> None:
         """Go on at least until that launcher has gone."""
@@ -174,6 +197,8 @@ class _Exporter:
 
     def _bury(self, _: Recorded) -> None:
         """A process has gone.  Its flight file stays for `gc-otel ps --all`; nothing more is kept of it yet."""
+        if self._pushing is not None:
+            self._pushing.note_ended()
 
     def _let_go(self, followed: Followed) -> None:
         del self._launchers[followed.pidfd]
@@ -205,7 +230,13 @@ class _Exporter:
             skipped_files=len(self._following.unreadable()),
             skipped_requests=self._reception.skipped,
             faults=self._ledger.faults,
+            push=self._push_status(),
         ).as_answer()
+
+    def _push_status(self) -> PushStatus | None:
+        if isinstance(self._push, NotSupported):
+            return PushStatus(reason=str(self._push), remedy=self._push.remedy)
+        return None if self._pushing is None else self._pushing.status()
 
     def _health(self) -> str | None:
         silent_s = time.monotonic() - self._beat_s
@@ -220,6 +251,7 @@ class _Exporter:
             self._server.stop,
             self._close_page,
             self._stop_sampling,
+            self._stop_pushing,
             self._following.close,
             self._let_all_go,
             self._reception.close,

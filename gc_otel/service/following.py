@@ -1,6 +1,7 @@
 """The fleet, followed: new flight files are found, the living read, the dead let go.
 
-A process that has ended stays for one more page, with its last numbers, and then its series are gone.
+A process that has ended stays until each reader has had its last numbers, and then its series are gone: for one more
+page, and, where there is pushing, until a push of it was taken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from gc_otel.errors import FlightFileError
 from gc_otel.flight.folder import SUFFIX, Folder
 from gc_otel.service.fleet import Unreadable
 from gc_otel.service.recorded import Recorded
+
+#: Who reads: the page, and the pushing by OTLP where there is any.
+PAGE: Final = "page"
+PUSH: Final = "push"
 
 NoteFault = Callable[[str, BaseException], None]
 _Entry = tuple[str, int]  # name and inode: a file that takes the name of another one is a new one
@@ -42,7 +47,7 @@ class _Refused:
 class Following:
     """All recorded processes of a folder.  Any thread may call; a lock is held while the folder is looked through.
 
-    ``found`` is called with every process at first sight, ``ended`` with each that has gone, before
+    ``readers`` are those that the last numbers of the dead are kept for.  ``found`` is called with every process at first sight, ``ended`` with each that has gone, before
     anything of it is forgotten.  Both run under the lock.
     """
 
@@ -51,16 +56,19 @@ class Following:
         folder: Folder,
         *,
         note_fault: NoteFault,
+        readers: Sequence[str] = (PAGE,),
         found: Callable[[Recorded], None] = _nothing,
         ended: Callable[[Recorded], None] = _nothing,
     ) -> None:
         self._folder = folder
         self._note_fault = note_fault
+        self._readers = tuple(readers)
         self._found = found
         self._ended = ended
         self._since_unix_ns = time.time_ns()
         self._lock = threading.RLock()
         self._by_key: dict[tuple[int, int | None], Recorded] = {}
+        self._replaced: list[Recorded] = []
         self._seen: set[_Entry] = set()
         self._refused: dict[_Entry, _Refused] = {}
 
@@ -112,10 +120,18 @@ class Following:
             recorded.end()
             return
         if before is not None:  # its program was replaced by exec, or its pid was used again
-            self._end(before)
+            self._replace(before)
+        recorded.owed = set(self._readers)
         recorded.label = self._label(recorded)
         self._by_key[recorded.key] = recorded
         self._tell(self._found, recorded)
+
+    def _replace(self, before: Recorded) -> None:
+        """On a page its labels are the new one's; by OTLP it is an instance of its own, and owed its last numbers."""
+        self._end(before)
+        before.owed.discard(PAGE)
+        if before.owed:
+            self._replaced.append(before)
 
     def _label(self, recorded: Recorded) -> int | str:
         """The pid; with its namespace where a process of another one has that pid, and perhaps that service."""
@@ -143,10 +159,12 @@ class Following:
                 self._seen.discard(entry)
                 self._refused[entry] = _Refused(_why(recorded.path, error), time.monotonic_ns() + _AGAIN_NS)
 
-    def shown(self) -> tuple[Recorded, ...]:
-        """The living, and those that have ended and were on no page since; the earliest started first."""
+    def shown(self, reader: str = PAGE) -> tuple[Recorded, ...]:
+        """The living, and those that have ended and that the reader has not had since; the earliest started first."""
         with self._lock:
-            return tuple(sorted(self._by_key.values(), key=lambda each: (each.identity.started_unix_ns, each.key[0])))
+            every = [*self._by_key.values(), *self._replaced]
+            shown = [each for each in every if not each.is_ended or reader in each.owed]
+            return tuple(sorted(shown, key=lambda each: (each.identity.started_unix_ns, each.key[0])))
 
     def living(self) -> tuple[Recorded, ...]:
         """Those that live."""
@@ -157,16 +175,21 @@ class Following:
         with self._lock:
             return tuple(each.why for each in self._refused.values())
 
-    def forget(self, recorded: Sequence[Recorded]) -> None:
-        """They were on a page with their last numbers."""
+    def forget(self, recorded: Sequence[Recorded], *, reader: str | None = None) -> None:
+        """The reader has had their last numbers; without one, nobody is to have them."""
         with self._lock:
             for each in recorded:
-                if each.is_ended and self._by_key.get(each.key) is each:
+                if not each.is_ended:
+                    continue
+                each.owed -= {reader} if reader is not None else each.owed
+                if not each.owed and self._by_key.get(each.key) is each:
                     del self._by_key[each.key]
+            self._replaced = [each for each in self._replaced if each.owed]
 
     def _forget_the_unscraped(self) -> None:
         ended = sorted(
-            (each for each in self._by_key.values() if each.is_ended), key=lambda each: -each.ended_monotonic_ns
+            (each for each in (*self._by_key.values(), *self._replaced) if each.is_ended),
+            key=lambda each: -each.ended_monotonic_ns,
         )
         until_ns = time.monotonic_ns() - _ENDED_KEPT_NS
         self.forget([each for at, each in enumerate(ended) if at >= _ENDED_MOST or each.ended_monotonic_ns < until_ns])
@@ -177,6 +200,7 @@ class Following:
             for recorded in self._by_key.values():
                 recorded.end()
             self._by_key.clear()
+            self._replaced.clear()
 
 
 def _why(path: Path, error: Exception) -> Unreadable:

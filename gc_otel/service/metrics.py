@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from gc_otel.config import Config
 from gc_otel.errors import FlightFileError
 from gc_otel.otel.exporter_catalog import ExporterNumbers
-from gc_otel.otel.producer import Producer, resource_of
+from gc_otel.otel.producer import Producer, resource_of, surroundings
 from gc_otel.otel.prometheus import Page, Rendered
 from gc_otel.sample.process import ProcessSampler
-from gc_otel.service.following import Following
+from gc_otel.service.following import PAGE, PUSH, Following
 from gc_otel.service.ledger import Ledger
+from gc_otel.service.pushing import Collected, Pushes
 from gc_otel.service.recorded import Recorded
 from gc_otel.service.sampling import Sampling
 
@@ -32,8 +34,10 @@ class Metrics:
         self._producer = Producer(config, ledger.note_fault)
         self._page = Page(self._produce, self._rendered)
         self._resources: WeakKeyDictionary[Recorded, Resource] = WeakKeyDictionary()
+        self._around = surroundings()
         self._own_sampler = ProcessSampler(on_disabled=lambda source, error: ledger.note_fault(f"own {source}", error))
         self._shown: tuple[Recorded, ...] = ()
+        self.pushes: Pushes | None = None
         self._began_ns = 0
         self.scrapes = 0
         self._scrape_ns: int | None = None
@@ -46,15 +50,28 @@ class Metrics:
     def _produce(self) -> list[ResourceMetrics]:
         # Under the page's lock, as is _rendered.
         self._began_ns = time.monotonic_ns()
+        collected = self._collect(PAGE)
+        self._shown = tuple(collected.ended)
+        return list(collected.resource_metrics)
+
+    def to_push(self) -> Collected:
+        """The same points, for a reader of its own; beside a page that is being rendered."""
+        return self._collect(PUSH)
+
+    def pushed(self, ended: Sequence[Recorded]) -> None:
+        """Their last numbers were in a push that was taken."""
+        self._following.forget(ended, reader=PUSH)
+
+    def _collect(self, reader: str) -> Collected:
         try:
             self._following.refresh()
         except Exception as error:  # noqa: BLE001 - contained and noted: those that are known are shown all the same
-            self._ledger.note_fault("page", error)
+            self._ledger.note_fault(reader, error)
         # Who ends from here on is shown with the numbers of now, and once more on the next page.
-        shown = [(recorded, recorded.is_ended) for recorded in self._following.shown()]
-        self._shown = tuple(recorded for recorded, is_ended in shown if is_ended)
+        shown = [(recorded, recorded.is_ended) for recorded in self._following.shown(reader)]
         made = [one for recorded, _ in shown if (one := self._of_process(recorded)) is not None]
-        return [*made, self._producer.of_exporter(self._numbers(), now_unix_ns=time.time_ns())]
+        own = self._producer.of_exporter(self._numbers(), now_unix_ns=time.time_ns())
+        return Collected([*made, own], [recorded for recorded, is_ended in shown if is_ended])
 
     def _of_process(self, recorded: Recorded) -> ResourceMetrics | None:
         try:
@@ -69,13 +86,15 @@ class Metrics:
     def _resource(self, recorded: Recorded) -> Resource:
         resource = self._resources.get(recorded)
         if resource is None:
-            resource = self._resources[recorded] = resource_of(recorded.identity, pid=recorded.label)
+            resource = self._resources[recorded] = resource_of(
+                recorded.identity, pid=recorded.label, around=self._around
+            )
         return resource
 
     def _rendered(self) -> None:
         self.scrapes += 1
         self._scrape_ns = time.monotonic_ns() - self._began_ns
-        self._following.forget(self._shown)
+        self._following.forget(self._shown, reader=PAGE)
 
     def _numbers(self) -> ExporterNumbers:
         return ExporterNumbers(
@@ -84,6 +103,7 @@ class Metrics:
             scrapes=self.scrapes,
             scrape_ns=self._scrape_ns,
             faults=self._ledger.faults_in_all,
+            pushes=None if self.pushes is None else {"taken": self.pushes.taken, "refused": self.pushes.refused},
             cpu_ns=self._ledger.cpu_ns,
             rss_bytes=self._own_sampler.sample().rss_bytes,
         )

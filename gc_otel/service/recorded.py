@@ -50,6 +50,8 @@ class Recorded:
         self.history = History()
         self.tallies = Tallies()
         self.trail = Trail()
+        #: Who has not had its last numbers: names of readers, see :class:`gc_otel.service.following.Following`.
+        self.owed: set[str] = set()
         self.is_ended = False
         self.ended_monotonic_ns = 0
 

@@ -62,6 +62,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
+        self.server.headers.append(dict(self.headers))  # type: ignore[attr-defined]
+        self.server.may_answer.wait(_PATIENCE_S)  # type: ignore[attr-defined]
+        status = self.server.next_status()  # type: ignore[attr-defined]
+        if status != 200:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         request = ExportMetricsServiceRequest.FromString(body)
         self.server.keep([Sent(each) for each in request.resource_metrics])  # type: ignore[attr-defined]
         answer = ExportMetricsServiceResponse().SerializeToString()
@@ -81,7 +89,20 @@ class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.sent: list[Sent] = []
+        self.headers: list[dict[str, str]] = []
+        self.refusals: list[int] = []
+        self.refused = 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.changed = threading.Condition()
+
+    def next_status(self) -> int:
+        with self.changed:
+            if not self.refusals:
+                return 200
+            self.refused += 1
+            self.changed.notify_all()
+            return self.refusals.pop(0)
 
     def keep(self, sent: list[Sent]) -> None:
         with self.changed:
@@ -102,9 +123,31 @@ class Receiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        """Of every request, also of one that is held or refused."""
+        return list(self._server.headers)
+
+    def hold(self) -> None:
+        """Answer nobody until :meth:`release`."""
+        self._server.may_answer.clear()
+
+    def release(self) -> None:
+        self._server.may_answer.set()
+
+    def refuse(self, status: int, times: int = 1) -> None:
+        """Answer the next requests with that status, and keep nothing of them."""
+        with self._server.changed:
+            self._server.refusals += [status] * times
+
+    def wait_for_refused(self, times: int) -> None:
+        with self._server.changed:
+            assert self._server.changed.wait_for(lambda: self._server.refused >= times, _PATIENCE_S), "nothing refused"
 
     @property
     def sent(self) -> list[Sent]:

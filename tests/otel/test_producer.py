@@ -162,7 +162,9 @@ def test_who_has_no_name_has_the_label_all_the_same():
 
 def test_the_exporters_own_metrics():
     """They carry no pid: they are of the service."""
-    own = ExporterNumbers(3, 2, 10, None, 1, {"scrape": 10**9, "sampling": 0, "following": 5}, None)
+    own = ExporterNumbers(
+        3, 2, 10, None, 1, {"taken": 4, "refused": 1}, {"scrape": 10**9, "sampling": 0, "following": 5, "push": 0}, None
+    )
     producer = Producer(Config(), print)
     made = producer.of_exporter(own, now_unix_ns=NOW_NS)
     assert "process.pid" not in made.resource.attributes
@@ -179,5 +181,10 @@ def test_the_exporters_own_metrics():
         "scrape": 1.0,
         "sampling": 0.0,
         "following": 5e-9,
+        "push": 0.0,
     }
+    pushed = {point.attributes["outcome"]: point.value for point in points["gc_otel.exporter.pushes"]}
+    assert pushed == {"taken": 4, "refused": 1}
+    none = producer.of_exporter(replace(own, pushes=None), now_unix_ns=NOW_NS)
+    assert "gc_otel.exporter.pushes" not in {each.name for each in none.scope_metrics[0].metrics}
     assert not {metric.name for metric in EXPORTER_CATALOG} & {metric.name for metric in CATALOG}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import os
 import signal
 import socket
@@ -249,3 +250,14 @@ def connect() -> Iterator[Callable[[str], socket.socket]]:
     yield to
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """The small OTLP/HTTP receiver of tests/otel."""
+    path = Path(__file__).parents[1] / "otel" / "_receiver.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.Receiver() as started:
+        yield started

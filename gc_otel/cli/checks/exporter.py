@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from gc_otel._version import __version__
 from gc_otel.cli.checks import Check, ok, warn
-from gc_otel.cli.output import count_text, exporter_text
+from gc_otel.cli.output import count_text, exporter_text, time_text
 from gc_otel.errors import NotSupported
 from gc_otel.flight.folder import Folder
 from gc_otel.service.control import is_claimed
-from gc_otel.service.status import Status, ask_status
+from gc_otel.service.status import PushStatus, Status, ask_status
 
 _GROUP = "exporter service"
 
@@ -29,6 +30,23 @@ def check_exporter(folder: Folder) -> Iterator[Check]:
         )
     else:
         yield ok(_GROUP, "none serves this folder: gc-otel run and gc-otel exporter start one, library mode needs none")
+
+
+def _push(push: PushStatus) -> Check:
+    if not push.endpoint:
+        return warn(_GROUP, push.reason, push.remedy)
+    counts = f"{count_text(push.taken)} pushes taken, {count_text(push.refused)} refused"
+    if push.reason:
+        since = f", the last taken {_ago(push.taken_unix_ns)}" if push.taken_unix_ns else ""
+        return warn(_GROUP, f"pushing by OTLP fails ({counts}{since}): {push.reason}", push.remedy)
+    last = f", the last {_ago(push.taken_unix_ns)}" if push.taken_unix_ns else ""
+    return ok(
+        _GROUP, f"pushes by OTLP ({push.preference}) every {push.interval_s:g} s: {push.endpoint}, {counts}{last}"
+    )
+
+
+def _ago(unix_ns: int) -> str:
+    return f"{time_text(max(0, time.time_ns() - unix_ns))} ago"
 
 
 def _fitness() -> Iterator[Check]:
@@ -50,6 +68,8 @@ def _found(status: Status) -> Iterator[Check]:
             f"it is of version {status.version}, and this is {__version__}",
             "It is replaced when the programs that it follows have ended.",
         )
+    if status.push is not None:
+        yield _push(status.push)
     for fault in status.faults:
         yield warn(
             _GROUP,
