@@ -1,0 +1,54 @@
+"""Services whose every answer says what the collector of the answering process has counted, and then holds it still.
+
+The collector stays off until the process is asked again, so that nothing is collected between the answer and the page
+that is compared with it.  ``before``: what a forked process inherited, noted by a hook of this module's own.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from typing import Any
+
+INHERITED = [0, 0, 0]
+
+
+def counts() -> list[int]:
+    return [each["collections"] for each in gc.get_stats()]
+
+
+def _note() -> None:
+    INHERITED[:] = counts()
+
+
+os.register_at_fork(after_in_child=_note)
+
+
+def tell() -> dict[str, Any]:
+    """Collect garbage in every generation, and stop."""
+    gc.enable()
+    for number in range(3000):  # automatic collections too
+        cycle: list[Any] = [number]
+        cycle.append(cycle)
+    for generation in range(3):
+        gc.collect(generation)
+    gc.disable()
+    return {"pid": os.getpid(), "parent": os.getppid(), "counts": counts(), "inherited": INHERITED}
+
+
+def wsgi(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "application/json"), ("Connection", "close")])
+    return [json.dumps(tell()).encode()]
+
+
+async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(tell()).encode()})
