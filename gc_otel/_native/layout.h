@@ -2,12 +2,21 @@
 #ifndef GC_OTEL_LAYOUT_H
 #define GC_OTEL_LAYOUT_H
 
-#define GCO_FILE_BYTES 139264
+#define GCO_FILE_BYTES 196608
 #define GCO_GENERATIONS 3
 #define GCO_BUCKETS 13
 #define GCO_EXPLICIT_FLAG 1
 #define GCO_OWN_FLAG 2
 #define GCO_FLAGS_SHIFT 8
+#define GCO_SIGNATURE_BYTES 192
+#define GCO_SAMPLER_UNKNOWN 0
+#define GCO_SAMPLER_OFF 1
+#define GCO_SAMPLER_ON 2
+#define GCO_SAMPLER_PYTHON 3
+#define GCO_SAMPLER_FREETHREADED 4
+#define GCO_SAMPLER_INCREMENTAL 5
+#define GCO_SAMPLER_AUDITED 6
+#define GCO_SAMPLER_FAILED 7
 #define GCO_DURATION_BOUNDS_NS { 50000ull, 100000ull, 250000ull, 500000ull, 1000000ull, 2500000ull, 5000000ull, 25000000ull, 100000000ull, 500000000ull, 2500000000ull, 10000000000ull }
 
 /* header: written by the process, before its file is renamed into place; at exit what is said of it */
@@ -120,5 +129,39 @@
 #define GCO_MONITOR_UNSEEN 13
 #define GCO_MONITOR_OVERHEAD_NS 16
 #define GCO_MONITOR_REQUESTS 17
+
+/* cycle_series: written by the monitor thread; an entry is filled once, its base first */
+#define GCO_CYCLE_SERIES_FIRST 18763
+#define GCO_CYCLE_SERIES_STRIDE 2
+#define GCO_CYCLE_SERIES_ENTRIES 10
+#define GCO_CYCLE_SERIES_ID 0
+#define GCO_CYCLE_SERIES_BASE 1
+
+/* cycles: written by the gc callback */
+#define GCO_CYCLES_FIRST 18944
+#define GCO_CYCLES_STRIDE 14
+#define GCO_CYCLES_ENTRIES 1
+#define GCO_CYCLES_SEQUENCE 0
+#define GCO_CYCLES_STATE 1
+#define GCO_CYCLES_SAMPLES 2
+#define GCO_CYCLES_GARBAGE 5
+#define GCO_CYCLES_SKIPPED 8
+#define GCO_CYCLES_CYCLES 9
+#define GCO_CYCLES_UNNAMED 10
+#define GCO_CYCLES_LAST_ID 11
+#define GCO_CYCLES_COST_NS 12
+#define GCO_CYCLES_LONGEST_NS 13
+
+/* cycle_signature: written by the gc callback, under CYCLES.sequence */
+#define GCO_CYCLE_SIGNATURE_FIRST 18958
+#define GCO_CYCLE_SIGNATURE_STRIDE 30
+#define GCO_CYCLE_SIGNATURE_ENTRIES 48
+#define GCO_CYCLE_SIGNATURE_ID 0
+#define GCO_CYCLE_SIGNATURE_NAME 1
+#define GCO_CYCLE_SIGNATURE_SAMPLES 25
+#define GCO_CYCLE_SIGNATURE_SAMPLED_CYCLES 26
+#define GCO_CYCLE_SIGNATURE_SAMPLED_OBJECTS 27
+#define GCO_CYCLE_SIGNATURE_CYCLES 28
+#define GCO_CYCLE_SIGNATURE_LAST_NS 29
 
 #endif

@@ -131,7 +131,7 @@ class FlightFile:
     atomic = False
 
     def copy(self, offset_bytes: int, size_bytes: int) -> bytes:
-        """See :class:`gc_otel.flight.reader.Source`."""
+        """See :class:`gc_otel.flight.source.Source`."""
         return os.pread(self._fd, size_bytes, offset_bytes)
 
     def is_alive(self) -> bool:
@@ -161,7 +161,7 @@ class OwnMemory:
         self._mapping = mapping
 
     def copy(self, offset_bytes: int, size_bytes: int) -> bytes:
-        """See :class:`gc_otel.flight.reader.Source`; NotAFlightFile when closed or inherited."""
+        """See :class:`gc_otel.flight.source.Source`; NotAFlightFile when closed or inherited."""
         try:
             view = self._mapping.view()
         except BufferError as error:

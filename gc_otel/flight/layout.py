@@ -38,6 +38,29 @@ HISTORY_ENTRIES: Final = 720  # one hour at the default of one entry every 5 s
 FAULT_ENTRIES: Final = 16
 FAULT_TEXT_BYTES: Final = 240
 
+#: Rows of the census, of gc.garbage and of the cycle sampler, and how many of them have series of their own.
+CENSUS_TYPES: Final = 64
+GARBAGE_TYPES: Final = 8
+CYCLE_SIGNATURES: Final = 48
+SERIES: Final = 10
+TYPE_NAME_BYTES: Final = 112
+SIGNATURE_BYTES: Final = 192
+
+#: Blocks of code that ``measure`` tells apart; a slot is a name, with or without an overlap.
+MEASURED_NAMES: Final = 32
+MEASURE_SLOTS: Final = 44
+MEASURE_NAME_BYTES: Final = 64
+
+#: Upper bounds of the histograms of ``measure``, in the order of their fields; one more bucket holds what is larger.
+MEASURE_BOUNDS: Final = {
+    "blocks": (-1_000, 0, 100, 1_000, 10_000, 100_000, 1_000_000),
+    "rss_bytes": (-(2**20), 0, 2**16, 2**20, 2**24, 2**28, 2**30),
+    "uss_bytes": (-(2**20), 0, 2**16, 2**20, 2**24, 2**28, 2**30),
+    "collections": (0, 1, 2, 5, 10, 100, 1_000),
+    "gc_ns": (0, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000),
+}
+MEASURE_BUCKETS: Final = 8
+
 #: Upper bounds of the duration histogram, nanoseconds; one more bucket holds what is longer.
 #: Young collections take 10 us to 500 us, full ones 1 ms to seconds (measured on
 #: CPython 3.9 to 3.15), so the bounds are densest there.
@@ -61,7 +84,7 @@ BUCKETS: Final = len(DURATION_BOUNDS_NS) + 1
 DROP_REASONS: Final = ("self", "limit", "no_start", "unseen")
 
 #: The parts of this tool whose own time is measured.
-OVERHEAD_COMPONENTS: Final = ("recorder", "monitor", "collect")
+OVERHEAD_COMPONENTS: Final = ("recorder", "monitor", "collect", "census", "cycles", "measure")
 
 EXPLICIT_FLAG: Final = 1  # the program called gc.collect()
 OWN_FLAG: Final = 2  # caused by this tool's own publishing
@@ -303,7 +326,149 @@ PUBLISHED: Final = Block(
     ),
 )
 
-BLOCKS: Final = (HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR, MEMORY, HISTORY, FAULTS, PUBLISHED)
+CENSUS: Final = Block(
+    "census",
+    _after(PUBLISHED),
+    "the monitor thread",
+    (
+        Field("sequence", "odd while the monitor writes"),
+        Field("state", "index into CENSUS_STATES"),
+        Field("walker", "index into RECORDER_KINDS"),
+        Field("censuses", "how many were taken"),
+        Field("taken_ns", "monotonic time of the last one; 0 before the first"),
+        Field("previous_taken_ns", "of the one before it, else 0"),
+        Field("due_ns", "monotonic time before which there is no other"),
+        Field("hold_ns", "how long the walk of the last one took; the native one holds the GIL meanwhile"),
+        Field("cost_ns", "CPU time of all of them"),
+        Field("sampled_every", "one in so many holders of untracked objects was looked into; 0: none"),
+        Field("tracked_objects", "objects that the collector tracks"),
+        Field("objects", "all objects counted"),
+        Field("size_bytes", "their shallow bytes"),
+        Field("previous_objects", "of the census before"),
+        Field("previous_size_bytes", "of the census before"),
+        Field("rss_bytes", "resident set size at the census, or ABSENT"),
+        Field("types", "entries of census_type in use"),
+        Field("garbage_objects", "len(gc.garbage)"),
+        Field("garbage_types", "entries of garbage_type in use"),
+    ),
+)
+
+CENSUS_STATES: Final = ("unknown", "off", "waiting", "on", "costly", "unsupported")
+CENSUS_ESTIMATED: Final = 1  # shares or a sample are part of the figures
+CENSUS_SERIES: Final = 2  # has a series of its own
+
+CENSUS_TYPE: Final = Block(
+    "census_type",
+    CENSUS.offset_bytes + CENSUS.size_bytes,
+    "the monitor thread, under CENSUS.sequence",
+    (
+        Field("name", "module-qualified, UTF-8, padded with NUL", TYPE_NAME_BYTES // CELL_BYTES),
+        Field("flags", "CENSUS_ESTIMATED, CENSUS_SERIES"),
+        Field("objects", "objects of the type"),
+        Field("size_bytes", "their shallow bytes"),
+        Field("previous_objects", "of the census before, or ABSENT"),
+        Field("previous_size_bytes", "of the census before, or ABSENT"),
+    ),
+    entries=CENSUS_TYPES,
+)
+
+GARBAGE_TYPE: Final = Block(
+    "garbage_type",
+    CENSUS_TYPE.offset_bytes + CENSUS_TYPE.size_bytes,
+    "the monitor thread, under CENSUS.sequence",
+    (
+        Field("name", "type of objects in gc.garbage, UTF-8, padded with NUL", TYPE_NAME_BYTES // CELL_BYTES),
+        Field("objects", "how many"),
+    ),
+    entries=GARBAGE_TYPES,
+)
+
+CYCLE_SERIES: Final = Block(
+    "cycle_series",
+    GARBAGE_TYPE.offset_bytes + GARBAGE_TYPE.size_bytes,
+    "the monitor thread; an entry is filled once, its base first",
+    (
+        Field("id", "id of the signature that has this series, else 0"),
+        Field("base", "what the signature had before; stays among the others"),
+    ),
+    entries=SERIES,
+)
+
+CYCLES: Final = Block(
+    "cycles",
+    _after(CYCLE_SERIES),
+    "the gc callback",
+    (
+        Field("sequence", "odd while the callback writes"),
+        Field("state", "index into CYCLES_STATES"),
+        Field("samples", "collections examined, by generation", GENERATIONS),
+        Field("garbage", "objects found to be garbage in them", GENERATIONS),
+        Field("skipped", "collections that were due and had more objects than are examined"),
+        Field("cycles", "estimate: cycles of all signatures that young collections collected"),
+        Field("unnamed", "the part of it that no entry has: signatures that gave way to others"),
+        Field("last_id", "ids given to signatures"),
+        Field("cost_ns", "time spent examining"),
+        Field("longest_ns", "longest examination"),
+    ),
+)
+
+CYCLES_STATES: Final = ("unknown", "off", "on", "python", "freethreaded", "incremental", "audited", "failed")
+
+CYCLE_SIGNATURE: Final = Block(
+    "cycle_signature",
+    CYCLES.offset_bytes + CYCLES.size_bytes,
+    "the gc callback, under CYCLES.sequence",
+    (
+        Field("id", "unique in this file; 0 marks an empty entry"),
+        Field("name", "types around the cycle, UTF-8, padded with NUL", SIGNATURE_BYTES // CELL_BYTES),
+        Field("samples", "samples in which it was seen"),
+        Field("sampled_cycles", "cycles of it in samples"),
+        Field("sampled_objects", "objects in these"),
+        Field("cycles", "estimate: cycles of it that young collections collected"),
+        Field("last_ns", "monotonic time of the sample that saw it last"),
+    ),
+    entries=CYCLE_SIGNATURES,
+)
+
+MEASURES: Final = Block(
+    "measures",
+    _after(CYCLE_SIGNATURE),
+    "the thread that publishes a measured block, one at a time",
+    (
+        Field("sequence", "odd while a block is added"),
+        Field("slots", "entries of measure_slot in use"),
+        Field("cost_ns", "estimate: time that measuring itself took"),
+    ),
+)
+
+MEASURE_OVERLAPPED: Final = 1  # other threads or tasks ran meanwhile: the differences are not the block's alone
+MEASURE_OTHER: Final = 2  # for all names beyond MEASURED_NAMES
+
+MEASURE_SLOT: Final = Block(
+    "measure_slot",
+    MEASURES.offset_bytes + MEASURES.size_bytes,
+    "the thread that publishes a measured block, under MEASURES.sequence",
+    (
+        Field("name", "as the program gave it, UTF-8, padded with NUL", MEASURE_NAME_BYTES // CELL_BYTES),
+        Field("flags", "MEASURE_OVERLAPPED, MEASURE_OTHER"),
+        Field("runs", "how often the block ran"),
+        *(
+            field
+            for name in MEASURE_BOUNDS
+            for field in (
+                Field(f"{name}_buckets", "differences by MEASURE_BOUNDS", MEASURE_BUCKETS),
+                Field(f"{name}_sums", "signed sum of those in each bucket", MEASURE_BUCKETS),
+            )
+        ),
+    ),
+    entries=MEASURE_SLOTS,
+)
+
+BLOCKS: Final = (
+    *(HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR, MEMORY, HISTORY, FAULTS, PUBLISHED),
+    *(CENSUS, CENSUS_TYPE, GARBAGE_TYPE, CYCLE_SERIES),
+    *(CYCLES, CYCLE_SIGNATURE, MEASURES, MEASURE_SLOT),
+)
 FILE_BYTES: Final = _after(BLOCKS[-1])
 FILE_CELLS: Final = FILE_BYTES // CELL_BYTES
 
@@ -326,9 +491,11 @@ def c_header() -> str:
         f"#define GCO_EXPLICIT_FLAG {EXPLICIT_FLAG}",
         f"#define GCO_OWN_FLAG {OWN_FLAG}",
         f"#define GCO_FLAGS_SHIFT {FLAGS_SHIFT}",
+        f"#define GCO_SIGNATURE_BYTES {SIGNATURE_BYTES}",
+        *(f"#define GCO_SAMPLER_{state.upper()} {index}" for index, state in enumerate(CYCLES_STATES)),
         f"#define GCO_DURATION_BOUNDS_NS {{ {', '.join(f'{bound}ull' for bound in DURATION_BOUNDS_NS)} }}",
     ]
-    for block in (HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR):
+    for block in (HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR, CYCLE_SERIES, CYCLES, CYCLE_SIGNATURE):
         prefix = f"GCO_{block.name.upper()}"
         lines += ["", f"/* {block.name}: written by {block.writer} */"]
         lines.append(f"#define {prefix}_FIRST {block.offset_bytes // CELL_BYTES}")

@@ -8,101 +8,23 @@ printable, and a number is only a number.  What cannot be believed raises
 from __future__ import annotations
 
 import struct
-import sys
-import time
-from typing import Final, Protocol
+from typing import Final
 
-from gc_otel.errors import NotAFlightFile, NotConsistent
+from gc_otel.errors import NotAFlightFile
 from gc_otel.flight import layout, snapshot
+from gc_otel.flight.heap_reader import read_census, read_cycles, read_measured
 from gc_otel.flight.layout import Block
-from gc_otel.flight.still import Still
+from gc_otel.flight.source import Cells, Source, copy_block, copy_consistent, read_section, unpack
 
-_ATTEMPTS: Final = 200
-_PATIENCE_S: Final = 0.0005
 _EXIT_CODE_MOST: Final = 255  # wait(2): the low eight bits of what exit() was given
 _RECORDER_OFFSET: Final = layout.GC.offset_bytes
 _COUNTERS_BYTES: Final = layout.GENERATION.offset_bytes + layout.GENERATION.size_bytes - _RECORDER_OFFSET
 _RECORDER_BYTES: Final = layout.LONGEST.offset_bytes + layout.LONGEST.size_bytes - _RECORDER_OFFSET
 
 
-class Source(Protocol):
-    """Bytes of a flight file, wherever they are.
-
-    ``atomic``: a copy cannot be interrupted by the writer, because both hold the GIL.
-    Without that, a copy is believed only between two equal sequence
-    numbers, which a process that collects at every allocation would never see of itself.
-    """
-
-    @property
-    def atomic(self) -> bool:
-        """See above."""
-
-    def copy(self, offset_bytes: int, size_bytes: int) -> bytes:
-        """A copy of that part; shorter when the file has been truncated."""
-
-
-class _Cells:
-    """One entry of a block, field by field."""
-
-    __slots__ = ("_block", "_cells", "_first")
-
-    def __init__(self, block: Block, cells: tuple[int, ...], first: int = 0) -> None:
-        self._block, self._cells, self._first = block, cells, first
-
-    def number(self, name: str) -> int:
-        return self._cells[self._first + self._block.offset_in_entry(name)]
-
-    def signed(self, name: str) -> int:
-        value = self.number(name)
-        return value - 2**64 if value >= 2**63 else value
-
-    def known(self, name: str) -> int | None:
-        value = self.number(name)
-        return None if value == layout.ABSENT else value
-
-    def row(self, name: str, length: int) -> tuple[int, ...]:
-        first = self._first + self._block.offset_in_entry(name)
-        return self._cells[first : first + length]
-
-    def text(self, name: str) -> str:
-        length = layout.text_bytes(self._block, name) // layout.CELL_BYTES
-        raw = struct.pack(f"={length}Q", *self.row(name, length))
-        decoded = raw.split(b"\0", 1)[0].decode("utf-8", "replace")
-        return "".join(letter if letter.isprintable() else "�" for letter in decoded)
-
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        index = self.number(name)
-        return choices[index] if index < len(choices) else choices[0]
-
-
-def _unpack(raw: bytes, size_bytes: int) -> tuple[int, ...]:
-    if len(raw) < size_bytes:
-        raise NotAFlightFile(f"truncated: {len(raw)} of {size_bytes} bytes")
-    return struct.unpack(f"={size_bytes // layout.CELL_BYTES}Q", raw[:size_bytes])
-
-
-def _copy_block(source: Source, block: Block) -> tuple[int, ...]:
-    return _unpack(source.copy(block.offset_bytes, block.size_bytes), block.size_bytes)
-
-
-def copy_consistent(source: Source, offset_bytes: int, size_bytes: int) -> tuple[bytes, bool]:
-    """Copy a section that begins with its sequence cell; the flag is False when it never held still."""
-    raw = b""
-    for attempt in range(1 if isinstance(source, Still) else _ATTEMPTS):
-        before = b"" if source.atomic else source.copy(offset_bytes, layout.CELL_BYTES)
-        raw = source.copy(offset_bytes, size_bytes)
-        inside = raw[: layout.CELL_BYTES]
-        after = inside if source.atomic else source.copy(offset_bytes, layout.CELL_BYTES)
-        if after == inside and before in (b"", inside) and not int.from_bytes(inside, sys.byteorder) & 1:
-            return raw, True
-        if attempt > 2:
-            time.sleep(_PATIENCE_S)  # a writer in Python may wait for the GIL that this thread holds
-    return raw, False
-
-
 def read_identity(source: Source) -> snapshot.Identity:
     """The header; NotAFlightFile when it is not one of ours."""
-    cells = _Cells(layout.HEADER, _copy_block(source, layout.HEADER))
+    cells = Cells(layout.HEADER, copy_block(source, layout.HEADER))
     if cells.number("magic") != layout.MAGIC:
         raise NotAFlightFile("it does not begin with the mark of a flight file")
     if cells.number("layout_version") != layout.LAYOUT_VERSION:
@@ -140,7 +62,7 @@ def read_identity(source: Source) -> snapshot.Identity:
 
 def _generation(cells: tuple[int, ...], generation: int) -> snapshot.GenerationStats:
     first = layout.GENERATION.cell("collections", generation) - _RECORDER_OFFSET // layout.CELL_BYTES
-    entry = _Cells(layout.GENERATION, cells, first)
+    entry = Cells(layout.GENERATION, cells, first)
     numbers = [entry.number(field.name) for field in layout.GENERATION.fields if field.cells == 1]
     rows = [entry.row(field.name, field.cells) for field in layout.GENERATION.fields if field.cells > 1]
     return snapshot.GenerationStats(*numbers, *rows)  # type: ignore[arg-type]  # the fields stand in layout's order
@@ -187,7 +109,7 @@ def _longest(raw: bytes, entries: int) -> tuple[snapshot.Event, ...]:
     return tuple(sorted(events, key=lambda event: -event.duration_ns))
 
 
-def _in_progress(gc: _Cells) -> snapshot.CollectionInProgress | None:
+def _in_progress(gc: Cells) -> snapshot.CollectionInProgress | None:
     since_ns = gc.number("collecting_since_ns")
     if not since_ns:
         return None
@@ -204,8 +126,8 @@ def read_collector(source: Source, *, latest_since: int = 0, longest: bool = Tru
     raw, consistent = copy_consistent(source, _RECORDER_OFFSET, _RECORDER_BYTES)
     if len(raw) < _RECORDER_BYTES:
         raise NotAFlightFile(f"truncated inside the recorder's blocks: {len(raw)} of {_RECORDER_BYTES} bytes")
-    cells = _unpack(raw, _COUNTERS_BYTES)
-    gc = _Cells(layout.GC, cells)
+    cells = unpack(raw, _COUNTERS_BYTES)
+    gc = Cells(layout.GC, cells)
     generations = tuple(_generation(cells, generation) for generation in range(layout.GENERATIONS))
     if consistent and any(sum(each.buckets) != each.collections for each in generations):
         raise NotAFlightFile("its histogram does not add up to its collections")
@@ -221,16 +143,9 @@ def read_collector(source: Source, *, latest_since: int = 0, longest: bool = Tru
     )
 
 
-def _read_section(source: Source, block: Block) -> _Cells:
-    raw, consistent = copy_consistent(source, block.offset_bytes, block.size_bytes)
-    if not consistent:
-        raise NotConsistent(f"the {block.name} block did not hold still")
-    return _Cells(block, _unpack(raw, block.size_bytes))
-
-
 def read_interpreter(source: Source) -> snapshot.Interpreter | None:
     """What the monitor last wrote, or None before its first round."""
-    cells = _read_section(source, layout.MONITOR)
+    cells = read_section(source, layout.MONITOR)
     if not cells.number("beat_ns"):
         return None
     return snapshot.Interpreter(
@@ -247,13 +162,13 @@ def read_interpreter(source: Source) -> snapshot.Interpreter | None:
 
 def read_requests(source: Source) -> str:
     """Whether the process answers requests: one of REQUESTS."""
-    cells = _Cells(layout.MONITOR, _copy_block(source, layout.MONITOR))
+    cells = Cells(layout.MONITOR, copy_block(source, layout.MONITOR))
     return layout.REQUESTS[min(cells.number("requests"), len(layout.REQUESTS) - 1)]
 
 
 def read_memory(source: Source) -> snapshot.Memory | None:
     """The last memory sample, or None before the first."""
-    cells = _read_section(source, layout.MEMORY)
+    cells = read_section(source, layout.MEMORY)
     if not cells.number("sampled_ns"):
         return None
     known = {
@@ -267,18 +182,18 @@ def read_memory(source: Source) -> snapshot.Memory | None:
 
 def read_history(source: Source) -> tuple[snapshot.HistoryPoint, ...]:
     """The history ring, oldest first."""
-    monitor = _read_section(source, layout.MONITOR)
-    cells = _copy_block(source, layout.HISTORY)
+    monitor = read_section(source, layout.MONITOR)
+    cells = copy_block(source, layout.HISTORY)
     entries = monitor.number("history_entries")
     points = []
     for number in range(max(0, entries - layout.HISTORY_ENTRIES), entries):
-        entry = _Cells(layout.HISTORY, cells, number % layout.HISTORY_ENTRIES * layout.HISTORY.stride_cells)
+        entry = Cells(layout.HISTORY, cells, number % layout.HISTORY_ENTRIES * layout.HISTORY.stride_cells)
         if entry.number("unix_ns"):
             points.append(_history_point(entry))
     return tuple(points)
 
 
-def _history_point(entry: _Cells) -> snapshot.HistoryPoint:
+def _history_point(entry: Cells) -> snapshot.HistoryPoint:
     return snapshot.HistoryPoint(
         unix_ns=entry.number("unix_ns"),
         rss_bytes=entry.known("rss_bytes"),
@@ -295,10 +210,10 @@ def _history_point(entry: _Cells) -> snapshot.HistoryPoint:
 
 def read_faults(source: Source) -> tuple[snapshot.Fault, ...]:
     """What failed and was contained, as the process noted it."""
-    cells = _copy_block(source, layout.FAULTS)
+    cells = copy_block(source, layout.FAULTS)
     faults = []
     for number in range(layout.FAULT_ENTRIES):
-        entry = _Cells(layout.FAULTS, cells, number * layout.FAULTS.stride_cells)
+        entry = Cells(layout.FAULTS, cells, number * layout.FAULTS.stride_cells)
         if entry.number("count"):
             faults.append(snapshot.Fault(entry.text("text"), entry.number("count"), entry.number("last_unix_ns")))
     return tuple(faults)
@@ -306,7 +221,7 @@ def read_faults(source: Source) -> tuple[snapshot.Fault, ...]:
 
 def read_published(source: Source) -> snapshot.Published:
     """What library mode's publisher noted."""
-    cells = _Cells(layout.PUBLISHED, _copy_block(source, layout.PUBLISHED))
+    cells = Cells(layout.PUBLISHED, copy_block(source, layout.PUBLISHED))
     return snapshot.Published(*(cells.number(field.name) for field in layout.PUBLISHED.fields))
 
 
@@ -319,4 +234,7 @@ def read(source: Source, *, latest_since: int = 0) -> snapshot.Snapshot:
         memory=read_memory(source),
         faults=read_faults(source),
         published=read_published(source),
+        census=read_census(source),
+        cycles=read_cycles(source),
+        measured=read_measured(source),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gc_otel.flight.heap_snapshot import CycleSample, HeapCensus, Measured
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -195,7 +197,11 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One process, at one moment.  ``interpreter`` and ``memory`` are None before the first sample."""
+    """One process, at one moment.
+
+    ``interpreter`` and ``memory`` are None before the first sample; ``census``, ``cycles`` and ``measured`` where
+    they could not be read.
+    """
 
     identity: Identity
     collector: Collector
@@ -203,3 +209,6 @@ class Snapshot:
     memory: Memory | None
     faults: tuple[Fault, ...]
     published: Published
+    census: HeapCensus | None = None
+    cycles: CycleSample | None = None
+    measured: Measured | None = None

@@ -31,6 +31,7 @@ from gc_otel.config import Config
 from gc_otel.flight import layout, reader
 from gc_otel.flight.recorder import Recorder
 from gc_otel.flight.snapshot import Snapshot
+from gc_otel.flight.source import Source
 from gc_otel.otel.catalog import CATALOG, DURATION, DURATION_BOUNDS_S, GENERATION, Attributes, Metric
 from gc_otel.otel.drain import Batch, Drain
 
@@ -51,7 +52,7 @@ class Recording(Protocol):
     """The part of :class:`gc_otel.probe.probe.Probe` that is published."""
 
     @property
-    def source(self) -> reader.Source:
+    def source(self) -> Source:
         """The process's own flight file."""
 
     @property

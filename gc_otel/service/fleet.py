@@ -15,6 +15,7 @@ from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
 from gc_otel.flight.folder import Folder, default_path, open_folder
 from gc_otel.flight.snapshot import Snapshot
+from gc_otel.flight.source import Source
 
 _T = TypeVar("_T")
 
@@ -155,7 +156,7 @@ def read_snapshot(file: reader.Source) -> tuple[Snapshot, tuple[str, ...]]:
     """Like :func:`gc_otel.flight.reader.read`, but a section that does not hold still is left out and named."""
     unsteady: list[str] = []
 
-    def steady(section: str, read: Callable[[reader.Source], _T]) -> _T | None:
+    def steady(section: str, read: Callable[[Source], _T]) -> _T | None:
         try:
             return read(file)
         except NotConsistent:

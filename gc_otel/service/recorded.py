@@ -15,6 +15,7 @@ from typing import TypeVar
 from gc_otel.errors import NotConsistent
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import FlightFile
+from gc_otel.flight.heap_reader import HeapReader
 from gc_otel.flight.snapshot import Collector, Identity, Memory, Snapshot
 from gc_otel.service.figures import Trail
 from gc_otel.service.fleet import own_pid_namespace
@@ -37,6 +38,7 @@ class Recorded:
         """FlightFileError when the file cannot be believed."""
         self.path = path
         self._lock = threading.Lock()
+        self._heap = HeapReader()
         self._file: FlightFile | None = FlightFile(path)
         try:
             self.identity: Identity = reader.read_identity(self._file)
@@ -116,6 +118,9 @@ class Recorded:
             memory=_steady(lambda: reader.read_memory(file), before.memory if before else None),
             faults=(),
             published=reader.read_published(file),
+            census=self._heap.census(file),
+            cycles=self._heap.cycles(file),
+            measured=self._heap.measured(file),
         )
 
     def end(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from gc_otel.errors import NotAFlightFile, NotConsistent
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import FlightFile, OwnMemory, write_header, write_text
+from gc_otel.flight.heap_reader import HeapReader
 from gc_otel.flight.layout import FAULTS, GC, GENERATION, HISTORY, LATEST, LONGEST, MEMORY, MONITOR, PUBLISHED
 
 
@@ -35,7 +36,7 @@ class Bytes:
 @pytest.fixture
 def source(header, monkeypatch) -> Bytes:
     """A file with a header and nothing more; a writer inside is not waited for."""
-    monkeypatch.setattr(reader, "_PATIENCE_S", 0)
+    monkeypatch.setattr("gc_otel.flight.source._PATIENCE_S", 0)
     return Bytes(header)
 
 
@@ -297,3 +298,68 @@ def test_every_read_of_a_busy_process_is_consistent(flight_dir, start_program) -
         assert all(event.generation == event.number % 3 for event in each.latest)
     assert not last.torn
     assert last.events >= max(believed)
+
+
+def test_census_comes_back(source) -> None:
+    """Totals, rows with what they had before, and what is in gc.garbage."""
+    for name, value in {"state": 3, "walker": 1, "censuses": 2, "taken_ns": 9, "types": 2, "size_bytes": 300}.items():
+        source.put(layout.CENSUS.cell(name), value)
+    for name, value in {"rss_bytes": 1000, "garbage_objects": 5, "garbage_types": 1}.items():
+        source.put(layout.CENSUS.cell(name), value)
+    for entry, (name, numbers) in enumerate(
+        {"app.Session": (3, 20, 200, 15, 150), "str": (0, 10, 100, layout.ABSENT, layout.ABSENT)}.items()
+    ):
+        write_text(memoryview(source.raw), layout.CENSUS_TYPE.cell("name", entry) * 8, 112, name)
+        source.put(layout.CENSUS_TYPE.cell("flags", entry), *numbers)
+    write_text(memoryview(source.raw), layout.GARBAGE_TYPE.cell("name") * 8, 112, "app.Lost")
+    source.put(layout.GARBAGE_TYPE.cell("objects"), 5)
+    census = reader.read_census(source)
+    assert (census.state, census.walker, census.censuses, census.unattributed_bytes) == ("on", "native", 2, 700)
+    session, text = census.types
+    assert (session.name, session.objects, session.previous_size_bytes) == ("app.Session", 20, 150)
+    assert (session.estimated, session.has_series, text.has_series) == (True, True, False)
+    assert (text.previous_objects, text.previous_size_bytes) == (None, None)
+    assert [(each.name, each.objects) for each in census.garbage] == [("app.Lost", 5)]
+
+
+def test_cycles_come_back_largest_first(source) -> None:
+    """Each with the base of its series, where it has one."""
+    for entry, (number, name, cycles) in enumerate([(7, "list", 10), (9, "app.Node -> dict", 40)]):
+        source.put(layout.CYCLE_SIGNATURE.cell("id", entry), number)
+        write_text(memoryview(source.raw), layout.CYCLE_SIGNATURE.cell("name", entry) * 8, 192, name)
+        source.put(layout.CYCLE_SIGNATURE.cell("cycles", entry), cycles)
+    source.put(layout.CYCLE_SERIES.cell("id", 3), 9, 12)
+    source.put(layout.CYCLES.cell("samples"), 5, 1, 0)
+    found = reader.read_cycles(source)
+    assert found.samples == (5, 1, 0)
+    assert [(each.name, each.cycles, each.series_base) for each in found.signatures] == [
+        ("app.Node -> dict", 40, 12),
+        ("list", 10, None),
+    ]
+
+
+def test_measured_blocks_come_back_signed(source) -> None:
+    """Differences may be negative; only the slots in use are read."""
+    source.put(layout.MEASURES.cell("slots"), 1)
+    write_text(memoryview(source.raw), layout.MEASURE_SLOT.cell("name") * 8, 64, "checkout")
+    source.put(layout.MEASURE_SLOT.cell("flags"), layout.MEASURE_OVERLAPPED, 2)
+    source.put(layout.MEASURE_SLOT.cell("blocks_buckets"), 2)
+    source.put(layout.MEASURE_SLOT.cell("blocks_sums"), 2**64 - 4000)
+    (block,) = reader.read_measured(source).blocks
+    assert (block.name, block.overlapped, block.is_other, block.runs) == ("checkout", True, False, 2)
+    assert (block.blocks.count, block.blocks.sums[0], block.rss_bytes.count) == (2, -4000, 0)
+
+
+def test_who_follows_a_file_reads_a_part_again_when_it_changed(source) -> None:
+    """The same object while the sequence stands; the one before while the writer is inside."""
+    heap = HeapReader()
+    first = heap.census(source)
+    source.put(layout.CENSUS.cell("censuses"), 1)
+    assert heap.census(source) is first
+    source.put(layout.CENSUS.cell("sequence"), 1)
+    assert heap.census(source) is first
+    source.put(layout.CENSUS.cell("sequence"), 2)
+    assert heap.census(source).censuses == 1
+    source.put(layout.CYCLES.cell("sequence"), 1)
+    assert heap.cycles(source) is None
+    assert heap.measured(source).blocks == ()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gc_otel.errors import FlightFileError
-from gc_otel.flight import layout, reader
+from gc_otel.flight import layout, reader, source
 from gc_otel.flight.file import write_header
 from gc_otel.flight.mapping import PythonMapping
 from gc_otel.flight.python_recorder import PythonRecorder
@@ -37,7 +37,7 @@ def valid_file() -> bytes:
         info = {"generation": number % 3, "collected": number, "uncollectable": 0}
         recorder.record_phase("start", info)
         recorder.record_phase("stop", info)
-    for block in (layout.MONITOR, layout.MEMORY, layout.HISTORY, layout.FAULTS, layout.PUBLISHED):
+    for block in layout.BLOCKS[layout.BLOCKS.index(layout.MONITOR) :]:
         cells = block.size_bytes // layout.CELL_BYTES
         struct.pack_into(f"={cells}Q", view, block.offset_bytes, *(2 * number + 2 for number in range(cells)))
     return bytes(view)
@@ -80,11 +80,11 @@ def assert_only_data(value: Any) -> None:
 
 def read_all(raw: bytes) -> int:
     """Read by every entrance; returns how many of the three were believed."""
-    source, believed = Bytes(raw), 0
-    with mock.patch.object(reader, "_PATIENCE_S", 0):
+    hostile, believed = Bytes(raw), 0
+    with mock.patch.object(source, "_PATIENCE_S", 0):
         for read, kind in ((reader.read, Snapshot), (reader.read_history, HistoryPoint), (reader.read_faults, Fault)):
             try:
-                found = read(source)
+                found = read(hostile)
             except FlightFileError as error:
                 found = error
             if isinstance(found, FlightFileError):
@@ -104,6 +104,10 @@ def test_the_valid_file_is_valid() -> None:
     assert snapshot.collector.collections == 600
     assert len(snapshot.collector.latest) == 512
     assert len(snapshot.faults) == layout.FAULT_ENTRIES
+    assert len(snapshot.census.types) == 34
+    assert len(snapshot.census.garbage) == layout.GARBAGE_TYPES
+    assert len(snapshot.cycles.signatures) == layout.CYCLE_SIGNATURES
+    assert len(snapshot.measured.blocks) == 4
 
 
 @settings(max_examples=300, deadline=None)
