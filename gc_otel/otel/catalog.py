@@ -16,6 +16,7 @@ from typing import Final, Generic, Literal, TypeVar
 from gc_otel._version import __version__
 from gc_otel.flight import layout
 from gc_otel.flight.snapshot import GenerationStats, Interpreter, Memory, Snapshot
+from gc_otel.otel import heap_points
 
 Kind = Literal["counter", "updowncounter", "gauge", "histogram"]
 Attributes = Mapping[str, str | int]
@@ -113,6 +114,9 @@ def _overhead(snapshot: Snapshot) -> Iterable[Point]:
         "recorder": snapshot.collector.overhead_ns,
         "monitor": snapshot.interpreter.overhead_ns if snapshot.interpreter is not None else 0,
         "collect": snapshot.published.overhead_ns,
+        "census": snapshot.census.cost_ns if snapshot.census is not None else 0,
+        "cycles": snapshot.cycles.cost_ns if snapshot.cycles is not None else 0,
+        "measure": snapshot.measured.cost_ns if snapshot.measured is not None else 0,
     }
     return [(spent_ns[component] / _NS_PER_S, {"component": component}) for component in layout.OVERHEAD_COMPONENTS]
 
@@ -216,6 +220,58 @@ CATALOG: Final[tuple[Metric[Snapshot], ...]] = (
         "1 while automatic collection is enabled, 0 after gc.disable().",
         (),
         _interpreter(lambda interpreter: int(interpreter.gc_enabled)),
+    ),
+    Metric(
+        "cpython.gc.garbage",
+        "gauge",
+        "{object}",
+        "len(gc.garbage): what the collector gave up on, or was told to keep.",
+        (),
+        heap_points.garbage,
+    ),
+    Metric(
+        "cpython.gc.cycles",
+        "counter",
+        "{cycle}",
+        "Estimate: garbage cycles that young collections freed, by the types around them, such as app.Node -> dict. "
+        "Ten shapes have a series, the rest is other. From sampled collections of generations 0 and 1; cycles that "
+        "live until a full collection are not in it.",
+        (heap_points.CYCLE,),
+        heap_points.cycles,
+        since_recording=True,
+    ),
+    Metric(
+        "cpython.heap.objects",
+        "gauge",
+        "{object}",
+        "Objects by type at the last census; plain containers are named by their owner. The ten largest or fastest "
+        "growing types, the rest is other. Strings and other untracked objects are estimated from a sample.",
+        (heap_points.TYPE,),
+        heap_points.by_type(lambda row: row.objects),
+    ),
+    Metric(
+        "cpython.heap.size",
+        "gauge",
+        "By",
+        "The shallow bytes of these objects: without what they refer to.",
+        (heap_points.TYPE,),
+        heap_points.by_type(lambda row: row.size_bytes),
+    ),
+    Metric(
+        "cpython.heap.unattributed",
+        "gauge",
+        "By",
+        "Resident memory at the census that its types do not explain: buffers of extensions, code, free blocks.",
+        (),
+        heap_points.of_census(lambda census: census.unattributed_bytes),
+    ),
+    Metric(
+        "gc_otel.census.duration",
+        "gauge",
+        "s",
+        "How long the walk of the last census took; the native one holds the GIL meanwhile.",
+        (),
+        heap_points.of_census(lambda census: census.hold_ns / _NS_PER_S),
     ),
     Metric(
         "cpython.memory.allocated_blocks",
@@ -337,8 +393,8 @@ CATALOG: Final[tuple[Metric[Snapshot], ...]] = (
         "gc_otel.overhead.time",
         "counter",
         "s",
-        "What gc_otel itself spent: CPU time of monitor and collect; for the recorder an estimate from one "
-        "collection in 64.",
+        "What gc_otel itself spent: CPU time of monitor, collect, census, cycle sampler and measure; for the recorder "
+        "an estimate from one collection in 64.",
         ("component",),
         _overhead,
         since_recording=True,

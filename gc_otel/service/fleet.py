@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from gc_otel.config import Config
 from gc_otel.errors import FlightFileError, FlightFolderError, NotConsistent
-from gc_otel.flight import reader
+from gc_otel.flight import heap_reader, reader
 from gc_otel.flight.file import FlightFile
 from gc_otel.flight.folder import Folder, default_path, open_folder
 from gc_otel.flight.snapshot import Snapshot
@@ -152,7 +152,7 @@ def read_process(path: Path) -> Process:
         return Process(path, file.is_alive(), snapshot, unsteady)
 
 
-def read_snapshot(file: reader.Source) -> tuple[Snapshot, tuple[str, ...]]:
+def read_snapshot(file: Source) -> tuple[Snapshot, tuple[str, ...]]:
     """Like :func:`gc_otel.flight.reader.read`, but a section that does not hold still is left out and named."""
     unsteady: list[str] = []
 
@@ -170,5 +170,8 @@ def read_snapshot(file: reader.Source) -> tuple[Snapshot, tuple[str, ...]]:
         memory=steady("memory", reader.read_memory),
         faults=reader.read_faults(file),
         published=reader.read_published(file),
+        census=steady("census", heap_reader.read_census),
+        cycles=steady("cycles", heap_reader.read_cycles),
+        measured=steady("measures", heap_reader.read_measured),
     )
     return snapshot, tuple(unsteady)

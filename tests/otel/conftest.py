@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 
 import gc_otel
 from gc_otel.flight import reader as flight_reader
+from gc_otel.flight.heap_snapshot import CycleSample, CycleSignature, HeapCensus, HeapType
 from gc_otel.instrumentor import GcInstrumentor
 from gc_otel.probe import probe
 
@@ -183,3 +184,39 @@ def wait_for_sample() -> Callable[[], None]:
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def census() -> HeapCensus:
+    """Two types, one of them with a series."""
+    return HeapCensus(
+        state="on",
+        walker="native",
+        censuses=2,
+        taken_ns=2,
+        previous_taken_ns=1,
+        due_ns=3,
+        hold_ns=1_400_000,
+        cost_ns=6_000,
+        sampled_every=1,
+        tracked_objects=50,
+        objects=90,
+        size_bytes=9_500,
+        previous_objects=80,
+        previous_size_bytes=8_000,
+        rss_bytes=10_000,
+        garbage_objects=3,
+        garbage=(),
+        types=(
+            HeapType("str", 70, 7_000, 60, 6_000, estimated=True, has_series=False),
+            HeapType("shop.Session", 20, 2_000, 10, 1_000, estimated=False, has_series=True),
+        ),
+    )
+
+
+@pytest.fixture
+def cycle_sample() -> CycleSample:
+    """Two signatures, one of them with a series, and some that gave way."""
+    node = CycleSignature(1, "shop.Node -> dict", 4, 40, 80, 400, 9, series_base=150)
+    lists = CycleSignature(2, "list", 4, 10, 10, 100, 9, series_base=None)
+    return CycleSample("on", (4, 1, 0), (90, 2, 0), 0, 520, 20, 7_000, 5, (node, lists))

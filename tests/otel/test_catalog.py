@@ -16,6 +16,7 @@ from opentelemetry.semconv._incubating.attributes import (
 from opentelemetry.semconv._incubating.metrics import cpython_metrics, process_metrics
 
 from gc_otel.flight import layout
+from gc_otel.flight.heap_snapshot import Measured
 from gc_otel.flight.snapshot import Collector, GenerationStats, Identity, Interpreter, Memory, Published, Snapshot
 from gc_otel.otel.catalog import CATALOG, DURATION, DURATION_BOUNDS_S, dropped
 
@@ -29,6 +30,12 @@ GOLDEN = [
     ("cpython.gc.threshold", "gauge", "{count}", GENERATION),
     ("cpython.gc.pending", "gauge", "{count}", GENERATION),
     ("cpython.gc.enabled", "gauge", "1", ()),
+    ("cpython.gc.garbage", "gauge", "{object}", ()),
+    ("cpython.gc.cycles", "counter", "{cycle}", ("cpython.gc.cycle",)),
+    ("cpython.heap.objects", "gauge", "{object}", ("cpython.type",)),
+    ("cpython.heap.size", "gauge", "By", ("cpython.type",)),
+    ("cpython.heap.unattributed", "gauge", "By", ()),
+    ("gc_otel.census.duration", "gauge", "s", ()),
     ("cpython.memory.allocated_blocks", "gauge", "{block}", ()),
     ("process.memory.usage", "updowncounter", "By", ()),
     ("process.memory.virtual", "updowncounter", "By", ()),
@@ -63,6 +70,7 @@ UNSAMPLED = {
     "gc_otel.recorder.info",
 }
 STARTED_S_AGO = 100.0
+OVERHEAD_S = {"recorder": 3e-6, "monitor": 4e-6, "collect": 5e-6, "census": 6e-6, "cycles": 7e-6, "measure": 8e-6}
 
 
 def generation(number: int) -> GenerationStats:
@@ -84,7 +92,7 @@ def generation(number: int) -> GenerationStats:
 
 
 @pytest.fixture
-def full() -> Snapshot:
+def full(census, cycle_sample) -> Snapshot:
     """Every number known, and every number another one."""
     identity = Identity(
         pid=1,
@@ -129,6 +137,9 @@ def full() -> Snapshot:
         memory=memory,
         faults=(),
         published=Published(collects=1, dropped_self=130, dropped_limit=131, overhead_ns=5_000),
+        census=census,
+        cycles=cycle_sample,
+        measured=Measured((), 8_000),
     )
 
 
@@ -182,7 +193,12 @@ def test_values_of_a_full_snapshot(full):
     }
     for name, row in per_generation.items():
         assert values.pop(name) == [(value, {"cpython.gc.generation": number}) for number, value in enumerate(row)]
+    for name in ("cpython.heap.objects", "cpython.heap.size", "cpython.gc.cycles"):
+        assert len(values.pop(name)) == 2  # see below
     single = {
+        "cpython.gc.garbage": 3,
+        "cpython.heap.unattributed": 500,
+        "gc_otel.census.duration": 0.0014,
         "cpython.gc.enabled": 1,
         "cpython.memory.allocated_blocks": 120,
         "process.memory.usage": 101,
@@ -200,7 +216,7 @@ def test_values_of_a_full_snapshot(full):
         "process.cpu.time": ("cpu.mode", {"user": 1.5, "system": 0.25}),
         "process.context_switches": ("process.context_switch.type", {"voluntary": 109, "involuntary": 110}),
         "process.paging.faults": ("system.paging.fault.type", {"minor": 111, "major": 112}),
-        "gc_otel.overhead.time": ("component", {"recorder": 3e-6, "monitor": 4e-6, "collect": 5e-6}),
+        "gc_otel.overhead.time": ("component", OVERHEAD_S),
         "gc_otel.events.dropped": ("reason", {"self": 130, "limit": 131, "no_start": 3, "unseen": 6}),
     }
     for name, (attribute, by_value) in split.items():
@@ -217,10 +233,11 @@ def test_values_of_a_full_snapshot(full):
 
 def test_nothing_is_invented_before_the_first_sample(full):
     """What only a sample can tell is absent, not zero."""
-    snapshot = replace(full, interpreter=None, memory=None)
+    snapshot = replace(full, interpreter=None, memory=None, census=None, cycles=None, measured=None)
     assert {name for name, points in read(snapshot).items() if points} == UNSAMPLED
     assert dropped(snapshot)["unseen"] == 0
-    assert read(snapshot)["gc_otel.overhead.time"][1] == (0, {"component": "monitor"})
+    spent = {attributes["component"]: value for value, attributes in read(snapshot)["gc_otel.overhead.time"]}
+    assert [spent[component] for component in ("monitor", "census", "cycles", "measure")] == [0] * 4
 
 
 def test_an_unknown_number_is_absent(full):
@@ -280,3 +297,27 @@ def test_semantic_attributes():
     assert {each.value for each in system_attributes.SystemPagingFaultTypeValues} == {"minor", "major"}
     assert {each.value for each in cpython_attributes.CPythonGCGenerationValues} == {0, 1, 2}
     assert {each.value for each in cpu_attributes.CpuModeValues} >= {"user", "system"}
+
+
+def test_types_add_up_to_the_totals(full):
+    """A type with a series under its name, all others as other; before the first census nothing."""
+    points = read(full)
+    assert points["cpython.heap.objects"] == [(20, {"cpython.type": "shop.Session"}), (70, {"cpython.type": "other"})]
+    assert points["cpython.heap.size"] == [
+        (2_000, {"cpython.type": "shop.Session"}),
+        (7_500, {"cpython.type": "other"}),
+    ]
+    assert points["cpython.heap.unattributed"] == [(500, {})]
+    assert points["gc_otel.census.duration"] == [(0.0014, {})]
+    waiting = read(replace(full, census=replace(full.census, taken_ns=0)))
+    assert (waiting["cpython.heap.size"], waiting["cpython.heap.unattributed"]) == ([], [])
+    assert waiting["cpython.gc.garbage"] == [(3, {})]
+
+
+def test_cycles_never_fall(full):
+    """What a signature had before its series stays with the others; where nothing is sampled nothing is said."""
+    assert read(full)["cpython.gc.cycles"] == [
+        (250, {"cpython.gc.cycle": "shop.Node -> dict"}),
+        (270, {"cpython.gc.cycle": "other"}),
+    ]
+    assert read(replace(full, cycles=replace(full.cycles, state="off")))["cpython.gc.cycles"] == []

@@ -61,10 +61,11 @@ def faults():
 
 
 @pytest.fixture
-def produce(faults):
+def produce(faults, census, cycle_sample):
     def make(of=None, **settings):
         producer = Producer(Config(**settings), lambda where, error: faults.append((where, error)))
-        made = producer.of_process(of or snapshot(), resource_of(IDENTITY), now_unix_ns=NOW_NS)
+        of = replace(of or snapshot(), census=census, cycles=cycle_sample)
+        made = producer.of_process(of, resource_of(IDENTITY), now_unix_ns=NOW_NS)
         return {each.name: each for each in made.scope_metrics[0].metrics}
 
     return make
@@ -137,11 +138,12 @@ def test_a_metric_that_fails_leaves_the_others(produce, faults, monkeypatch):
     assert [(where, type(error)) for where, error in faults] == [("metric bad.metric", ZeroDivisionError)]
 
 
-def test_an_otlp_exporter_takes_the_same(produce):
+def test_an_otlp_exporter_takes_the_same(census, cycle_sample):
     """The encoder of the SDK's own OTLP exporters; what is not known stays unset."""
     producer = Producer(Config(), print)
     empty = (stats([0] * layout.BUCKETS), *snapshot().collector.generations[1:])
-    made = producer.of_process(snapshot(empty), resource_of(IDENTITY), now_unix_ns=NOW_NS)
+    of = snapshot(empty, census=census, cycles=cycle_sample)
+    made = producer.of_process(of, resource_of(IDENTITY), now_unix_ns=NOW_NS)
     (resource,) = encode_metrics(MetricsData([made])).resource_metrics
     attributes = {each.key for each in resource.resource.attributes}
     assert {"process.pid", "service.name", "service.instance.id", "process.runtime.version"} <= attributes
