@@ -2,30 +2,90 @@
  *
  * The collector's own question, asked without its answer: subtract from every reference count what comes from
  * inside the tracked heap; what is left at zero and is not reached from the rest is garbage.  CPython
- * does this in the objects' headers and then clears; here the counts live in an array of our own.
+ * does this in the objects' headers and then clears; here the counts live in memory of our own.
  *
- * Why this is safe.  One C call that never gives the GIL away.  The list of objects is made with the collector
- * off (and its switch put back before anybody else can see it), so that making it collects nothing;
- * between that and the list's end only C code runs that calls tp_traverse and malloc.  No finalizer, no
- * weak reference callback, no Python code runs; no reference count, flag or header is written but by the list.
- * Releasing the list drops no last reference, because nobody could have dropped the others.
- * Without a GIL reference counts are split between threads and some are deferred: refused in Python, see cycles.py. */
+ * Why this is safe in the process itself.  One C call that never gives the GIL away, with the collector off (and its
+ * switch put back before anybody else can see it), so that nothing dies between the first pointer and the last
+ * use of one.  No finalizer, no weak reference callback, no Python code runs; no flag or header is written, and reference
+ * counts only while pointers are gathered, by CPython, and back again.  Without a GIL reference counts are split
+ * between threads and some are deferred: refused in Python, see cycles.py.
+ *
+ * Why it is safe in a cloned child (child.c).  From gco_heap_examine() on there are calls of tp_traverse, which the
+ * collector makes in the same way, and stores into the arena.  Nothing is allocated, and no type is asked for a size
+ * by Python code: what only such code tells was asked while gathering.  No page of the heap is written. */
 #include "heap.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define LONGEST_SIGNATURE 64
 #define NONE UINT32_MAX
+#define LARGEST_ARENA ((size_t)1 << 35)
+#define SMALLEST_ARENA ((size_t)1 << 24)
+#define PROGRESS_EVERY (1u << 18)
+
+static const char NO_ROOM[] = "no memory for the examination";
+
+bool
+gco_arena_map(gco_arena *arena)
+{
+    /* The address space is asked for generously and given in halves: a limit on it (RLIMIT_AS) may be in force. */
+    for (size_t bytes = LARGEST_ARENA; bytes >= SMALLEST_ARENA; bytes /= 2) {
+        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory != MAP_FAILED) {
+            *arena = (gco_arena){memory, bytes, 0};
+            return true;
+        }
+    }
+    *arena = (gco_arena){NULL, 0, 0};
+    return false;
+}
+
+void
+gco_arena_unmap(gco_arena *arena)
+{
+    if (arena->memory != NULL) {
+        munmap(arena->memory, arena->capacity);
+    }
+    arena->memory = NULL;
+}
+
+void *
+gco_arena_take(gco_arena *arena, size_t bytes)
+{
+    bytes = (bytes + 15) & ~(size_t)15;
+    if (bytes > arena->capacity - arena->used) {
+        return NULL;
+    }
+    void *memory = arena->memory + arena->used;
+    arena->used += bytes;
+    return memory;
+}
+
+/* The last piece taken grows in place: nothing may be taken meanwhile. */
+static bool
+grow_last(gco_arena *arena, const void *memory, size_t bytes)
+{
+    size_t from = (size_t)((const char *)memory - arena->memory);
+    if (bytes > arena->capacity - from) {
+        return false;
+    }
+    size_t end = from + ((bytes + 15) & ~(size_t)15);
+    arena->used = end > arena->used ? end : arena->used;
+    return true;
+}
 
 typedef struct {
-    PyObject **objects; /* borrowed from the list */
+    gco_heap *heap;
+    const gco_report *report;
+    PyObject **objects;
     uint32_t count;
     PyObject **keys; /* object -> index: open addressing */
     uint32_t *values;
     size_t mask;
     Py_ssize_t *refs; /* what is left of the reference counts */
-    uint32_t *out;    /* where the references seen last are put */
+    uint32_t *out;    /* where the references seen last are put: the arena's last piece */
     size_t out_used, out_capacity;
     bool failed;
 } graph;
@@ -41,6 +101,14 @@ typedef struct {
     uint32_t components;
     size_t *starts; /* component -> its first place in order; one more than there are components */
 } garbage;
+
+static void
+tell(const graph *graph, unsigned phase, uint64_t done)
+{
+    if (done % PROGRESS_EVERY == 0) {
+        graph->report->progress(graph->report->context, phase, done, graph->count);
+    }
+}
 
 static uint32_t
 index_of(const graph *graph, PyObject *object)
@@ -76,12 +144,10 @@ collect_edge(PyObject *object, void *argument)
     }
     if (graph->out_used == graph->out_capacity) {
         size_t capacity = graph->out_capacity * 2 + 1024;
-        uint32_t *bigger = realloc(graph->out, capacity * sizeof(uint32_t));
-        if (bigger == NULL) {
+        if (!grow_last(&graph->heap->arena, graph->out, capacity * sizeof(uint32_t))) {
             graph->failed = true;
             return 1;
         }
-        graph->out = bigger;
         graph->out_capacity = capacity;
     }
     graph->out[graph->out_used++] = index;
@@ -98,29 +164,29 @@ traverse(graph *graph, uint32_t index, visitproc see)
 }
 
 static bool
-fill(graph *graph, PyObject *list)
+fill(graph *graph)
 {
+    gco_arena *arena = &graph->heap->arena;
     size_t capacity = 1024;
-    graph->count = (uint32_t)PyList_GET_SIZE(list);
     while (capacity < 2 * (size_t)graph->count) {
         capacity *= 2;
     }
     graph->mask = capacity - 1;
-    graph->keys = calloc(capacity, sizeof(PyObject *));
-    graph->values = malloc(capacity * sizeof(uint32_t));
-    graph->refs = malloc((graph->count + 1) * sizeof(Py_ssize_t));
-    graph->objects = ((PyListObject *)list)->ob_item;
+    graph->keys = gco_arena_take(arena, capacity * sizeof(PyObject *));
+    graph->values = gco_arena_take(arena, capacity * sizeof(uint32_t));
+    graph->refs = gco_arena_take(arena, (graph->count + 1) * sizeof(Py_ssize_t));
     if (graph->keys == NULL || graph->values == NULL || graph->refs == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < graph->count; i++) {
+        tell(graph, 0, i);
         size_t at = gco_hash_pointer(graph->objects[i]) & graph->mask;
         while (graph->keys[at] != NULL) {
             at = (at + 1) & graph->mask;
         }
         graph->keys[at] = graph->objects[i];
         graph->values[at] = i;
-        graph->refs[i] = Py_REFCNT(graph->objects[i]) - 1; /* the list's */
+        graph->refs[i] = Py_REFCNT(graph->objects[i]);
     }
     return true;
 }
@@ -129,43 +195,44 @@ fill(graph *graph, PyObject *list)
 static uint8_t *
 find_living(graph *graph)
 {
-    for (uint32_t i = 0; i < graph->count; i++) {
-        traverse(graph, i, subtract);
-    }
-    uint8_t *alive = calloc(graph->count + 1, 1);
-    uint32_t *stack = malloc((graph->count + 1) * sizeof(uint32_t));
+    gco_arena *arena = &graph->heap->arena;
+    uint8_t *alive = gco_arena_take(arena, graph->count + 1);
+    uint32_t *stack = gco_arena_take(arena, (graph->count + 1) * sizeof(uint32_t));
+    graph->out = gco_arena_take(arena, 0);
     size_t height = 0;
-    if (alive != NULL && stack != NULL) {
-        for (uint32_t i = 0; i < graph->count; i++) {
-            if (graph->refs[i] > 0) {
-                alive[i] = 1;
-                stack[height++] = i;
-            }
-        }
-        while (height > 0 && !graph->failed) {
-            graph->out_used = 0;
-            traverse(graph, stack[--height], collect_edge);
-            for (size_t k = 0; k < graph->out_used; k++) {
-                if (!alive[graph->out[k]]) {
-                    alive[graph->out[k]] = 1;
-                    stack[height++] = graph->out[k];
-                }
-            }
-        }
-    }
-    bool complete = alive != NULL && stack != NULL && !graph->failed;
-    free(stack);
-    if (!complete) {
-        free(alive);
+    if (alive == NULL || stack == NULL || graph->out == NULL) {
         return NULL;
     }
-    return alive;
+    for (uint32_t i = 0; i < graph->count; i++) {
+        tell(graph, 1, i);
+        traverse(graph, i, subtract);
+    }
+    uint32_t reached = 0;
+    for (uint32_t i = 0; i < graph->count; i++) {
+        if (graph->refs[i] > 0) {
+            alive[i] = 1;
+            stack[height++] = i;
+        }
+    }
+    while (height > 0 && !graph->failed) {
+        tell(graph, 2, reached++);
+        graph->out_used = 0;
+        traverse(graph, stack[--height], collect_edge);
+        for (size_t k = 0; k < graph->out_used; k++) {
+            if (!alive[graph->out[k]]) {
+                alive[graph->out[k]] = 1;
+                stack[height++] = graph->out[k];
+            }
+        }
+    }
+    return graph->failed ? NULL : alive;
 }
 
 static bool
 take_garbage(graph *graph, const uint8_t *alive, garbage *garbage)
 {
-    uint32_t *node_of = malloc((graph->count + 1) * sizeof(uint32_t));
+    gco_arena *arena = &graph->heap->arena;
+    uint32_t *node_of = gco_arena_take(arena, (graph->count + 1) * sizeof(uint32_t));
     if (node_of == NULL) {
         return false;
     }
@@ -173,10 +240,11 @@ take_garbage(graph *graph, const uint8_t *alive, garbage *garbage)
         node_of[i] = alive[i] ? NONE : garbage->count++;
     }
     size_t count = garbage->count;
-    garbage->object = malloc((count + 1) * sizeof(uint32_t));
-    garbage->first = malloc((count + 1) * sizeof(size_t));
-    if (garbage->object == NULL || garbage->first == NULL) {
-        free(node_of);
+    garbage->object = gco_arena_take(arena, (count + 1) * sizeof(uint32_t));
+    garbage->first = gco_arena_take(arena, (count + 1) * sizeof(size_t));
+    graph->out = gco_arena_take(arena, 0);
+    graph->out_capacity = 0;
+    if (garbage->object == NULL || garbage->first == NULL || graph->out == NULL) {
         return false;
     }
     graph->out_used = 0;
@@ -200,28 +268,27 @@ take_garbage(graph *graph, const uint8_t *alive, garbage *garbage)
     }
     garbage->first[count] = graph->out_used;
     garbage->edges = graph->out;
-    graph->out = NULL;
-    graph->out_capacity = 0;
-    free(node_of);
     return !graph->failed;
 }
 
 /* Tarjan's strongly connected components, with a stack of our own: garbage may be a list a million long. */
 static bool
-find_components(garbage *garbage)
+find_components(gco_arena *arena, garbage *garbage)
 {
     size_t count = garbage->count;
-    uint32_t *memory = calloc(4 * count + 1, sizeof(uint32_t));
-    size_t *next = malloc((count + 1) * sizeof(size_t));
-    garbage->component = malloc((count + 1) * sizeof(uint32_t));
-    garbage->order = malloc((count + 1) * sizeof(uint32_t));
-    garbage->starts = malloc((count + 1) * sizeof(size_t));
-    bool complete = memory != NULL && next != NULL && garbage->component != NULL && garbage->order != NULL &&
-                    garbage->starts != NULL;
+    uint32_t *memory = gco_arena_take(arena, (4 * count + 1) * sizeof(uint32_t));
+    size_t *next = gco_arena_take(arena, (count + 1) * sizeof(size_t));
+    garbage->component = gco_arena_take(arena, (count + 1) * sizeof(uint32_t));
+    garbage->order = gco_arena_take(arena, (count + 1) * sizeof(uint32_t));
+    garbage->starts = gco_arena_take(arena, (count + 1) * sizeof(size_t));
+    if (memory == NULL || next == NULL || garbage->component == NULL || garbage->order == NULL ||
+        garbage->starts == NULL) {
+        return false;
+    }
     uint32_t *number = memory, *low = memory + count, *open = memory + 2 * count, *path = memory + 3 * count;
     uint32_t numbered = 0;
     size_t opened = 0, length = 0, placed = 0;
-    for (uint32_t root = 0; complete && root < count; root++) {
+    for (uint32_t root = 0; root < count; root++) {
         if (number[root] != 0) {
             continue;
         }
@@ -264,12 +331,8 @@ find_components(garbage *garbage)
             }
         }
     }
-    if (complete) {
-        garbage->starts[garbage->components] = placed;
-    }
-    free(memory);
-    free(next);
-    return complete;
+    garbage->starts[garbage->components] = placed;
+    return true;
 }
 
 static PyTypeObject *
@@ -376,19 +439,41 @@ add_untracked(PyObject *object, void *argument)
     bool tracked = PyType_IS_GC(Py_TYPE(object)) && PyObject_IS_GC(object) && PyObject_GC_IsTracked(object);
     if (!tracked && refs < GCO_IMMORTAL) {
         gco_type_entry *entry = gco_types_find(holding->types, object);
-        if (entry != NULL) {
+        if (entry != NULL && entry->family != GCO_FRAME) {
             holding->bytes += (double)gco_shallow_bytes(entry, object) / (double)(refs < 1 ? 1 : refs);
         }
     }
     return 0;
 }
 
+/* The size that was asked for while gathering. */
+static Py_ssize_t
+frame_bytes(const gco_heap *heap, uint32_t index, Py_ssize_t otherwise)
+{
+    uint32_t low = 0, high = heap->frames_used;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (heap->frames[middle].index < index) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    return low < heap->frames_used && heap->frames[low].index == index ? heap->frames[low].bytes : otherwise;
+}
+
 /* The object's own memory and its part of what it holds untracked. */
 static double
-bytes_of(PyObject *object, gco_types *types)
+bytes_of(gco_heap *heap, uint32_t index)
 {
-    gco_type_entry *entry = gco_types_find(types, object);
-    holding holding = {types, entry == NULL ? 0 : (double)gco_shallow_bytes(entry, object)};
+    PyObject *object = heap->objects[index];
+    gco_type_entry *entry = gco_types_find(&heap->types, object);
+    holding holding = {&heap->types, 0};
+    if (entry != NULL) {
+        holding.bytes = (double)(entry->family == GCO_FRAME ? frame_bytes(heap, index, entry->fixed_bytes)
+                                                            : gco_shallow_bytes(entry, object));
+    }
     traverseproc of_type = Py_TYPE(object)->tp_traverse;
     if (of_type != NULL) {
         (void)of_type(object, add_untracked, &holding);
@@ -396,119 +481,227 @@ bytes_of(PyObject *object, gco_types *types)
     return holding.bytes;
 }
 
-/* One component as Python will have it: types around, length of the way around, objects, bytes.
- *
- * Types are static or held by their objects, and the objects by the list until after the last row. */
-static PyObject *
-row_of(const graph *graph, const garbage *garbage, gco_types *types, size_t from, size_t to, uint32_t *scratch)
+/* One component to the report: types around, length of the way around, objects, bytes. */
+static bool
+report_component(const graph *graph, const garbage *garbage, size_t from, size_t to, uint32_t *scratch)
 {
-    uint32_t cycle[LONGEST_SIGNATURE], start = beginning(graph, garbage, from, to, types);
+    gco_heap *heap = graph->heap;
+    uint32_t cycle[LONGEST_SIGNATURE], start = beginning(graph, garbage, from, to, &heap->types);
     if (start == NONE) {
-        return PyErr_NoMemory();
+        return false;
     }
     size_t length = shortest_cycle(garbage, start, scratch, scratch + garbage->count, cycle);
     double bytes = 0;
     for (size_t i = from; i < to; i++) {
-        bytes += bytes_of(graph->objects[garbage->object[garbage->order[i]]], types);
+        bytes += bytes_of(heap, garbage->object[garbage->order[i]]);
     }
     size_t shown = length < LONGEST_SIGNATURE ? length : LONGEST_SIGNATURE;
-    PyObject *around = PyTuple_New((Py_ssize_t)shown);
-    for (size_t i = 0; around != NULL && i < shown; i++) {
-        PyTuple_SET_ITEM(around, (Py_ssize_t)i, Py_NewRef((PyObject *)type_of(graph, garbage, cycle[i])));
+    gco_type_entry *around[LONGEST_SIGNATURE];
+    for (size_t i = 0; i < shown; i++) {
+        around[i] = gco_types_find(&heap->types, graph->objects[garbage->object[cycle[i]]]);
+        if (around[i] == NULL) {
+            return false;
+        }
     }
-    return around == NULL ? NULL
-                          : Py_BuildValue("(Nnnn)", around, (Py_ssize_t)length, (Py_ssize_t)(to - from),
-                                          (Py_ssize_t)(bytes + 0.5));
+    return graph->report->component(graph->report->context, heap, around, shown, length, to - from, bytes);
 }
 
-static PyObject *
-rows_of(const graph *graph, const garbage *garbage, double *garbage_bytes)
+static bool
+report_garbage(const graph *graph, const garbage *garbage, double *garbage_bytes)
 {
-    gco_types types;
-    uint32_t *scratch = malloc((2 * (size_t)garbage->count + 1) * sizeof(uint32_t));
-    PyObject *rows = PyList_New(0);
-    if (!gco_types_init(&types) || scratch == NULL) {
-        Py_CLEAR(rows);
-        PyErr_NoMemory();
+    uint32_t *scratch = gco_arena_take(&graph->heap->arena, (2 * (size_t)garbage->count + 1) * sizeof(uint32_t));
+    if (scratch == NULL) {
+        return false;
     }
-    for (uint32_t node = 0; rows != NULL && node < garbage->count; node++) {
+    for (uint32_t node = 0; node < garbage->count; node++) {
+        tell(graph, 3, node);
         scratch[node] = NONE;
-        PyObject *object = graph->objects[garbage->object[node]];
-        gco_type_entry *entry = gco_types_find(&types, object);
-        if (entry == NULL) {
-            Py_CLEAR(rows);
-            PyErr_NoMemory();
-            break;
-        }
-        *garbage_bytes += bytes_of(object, &types);
+        *garbage_bytes += bytes_of(graph->heap, garbage->object[node]);
     }
-    for (uint32_t i = 0; rows != NULL && i < garbage->components; i++) {
+    for (uint32_t i = 0; i < garbage->components; i++) {
         size_t from = garbage->starts[i], to = garbage->starts[i + 1];
         if (to - from == 1 && !holds_itself(garbage, garbage->order[from])) {
             continue; /* hangs on a cycle, or between two, and is in none */
         }
-        PyObject *row = row_of(graph, garbage, &types, from, to, scratch);
-        if (row == NULL || PyList_Append(rows, row) < 0) {
-            Py_CLEAR(rows);
+        if (!report_component(graph, garbage, from, to, scratch)) {
+            return false;
         }
-        Py_XDECREF(row);
     }
-    gco_types_free(&types);
-    free(scratch);
-    return rows;
+    return true;
+}
+
+bool
+gco_heap_examine(gco_heap *heap, const gco_report *report, uint64_t *garbage_objects, double *garbage_bytes)
+{
+    graph graph = {.heap = heap, .report = report, .objects = heap->objects, .count = heap->count};
+    garbage garbage = {0};
+    uint8_t *alive = NULL;
+    bool complete = fill(&graph) && (alive = find_living(&graph)) != NULL && take_garbage(&graph, alive, &garbage) &&
+                    find_components(&heap->arena, &garbage) && report_garbage(&graph, &garbage, garbage_bytes);
+    *garbage_objects = garbage.count;
+    if (!complete) {
+        heap->failure = NO_ROOM;
+    }
+    return complete;
+}
+
+/* One object while gathering, with the GIL: a size that Python code tells is asked for now. */
+static bool
+gather_one(gco_heap *heap, PyObject *object)
+{
+    gco_type_entry *entry = gco_types_find(&heap->types, object);
+    if (entry == NULL || heap->count >= NONE - 1 ||
+        !grow_last(&heap->arena, heap->objects, ((size_t)heap->count + 1) * sizeof(PyObject *))) {
+        heap->failure = NO_ROOM;
+        return false;
+    }
+    if (entry->family == GCO_FRAME) {
+        if (heap->frames_used == heap->frames_capacity) {
+            uint32_t capacity = heap->frames_capacity * 2 + 256;
+            gco_sized *bigger = realloc(heap->frames, capacity * sizeof(gco_sized));
+            if (bigger == NULL) {
+                heap->failure = NO_ROOM;
+                return false;
+            }
+            heap->frames = bigger;
+            heap->frames_capacity = capacity;
+        }
+        heap->frames[heap->frames_used++] = (gco_sized){heap->count, gco_shallow_bytes(entry, object)};
+    }
+    heap->objects[heap->count++] = object;
+    return true;
+}
+
+#if PY_VERSION_HEX >= 0x030c0000
+typedef struct {
+    gco_heap *heap;
+} visitor;
+
+static int
+gather(PyObject *object, void *argument)
+{
+    return gather_one(((visitor *)argument)->heap, object);
+}
+
+/* What gc.freeze() put aside comes last in every version, and is left out, as the collector leaves it out. */
+static bool
+gather_all(gco_heap *heap, PyObject *gc)
+{
+    PyObject *frozen = PyObject_CallMethod(gc, "get_freeze_count", NULL);
+    Py_ssize_t count = frozen == NULL ? -1 : PyLong_AsSsize_t(frozen);
+    Py_XDECREF(frozen);
+    if (count < 0) {
+        return false;
+    }
+    visitor visitor = {heap};
+    PyUnstable_GC_VisitObjects(gather, &visitor);
+    heap->count -= (uint32_t)((uint64_t)count < heap->count ? (uint64_t)count : heap->count);
+    while (heap->frames_used > 0 && heap->frames[heap->frames_used - 1].index >= heap->count) {
+        heap->frames_used--;
+    }
+    return true;
+}
+#else
+static bool
+gather_all(gco_heap *heap, PyObject *gc)
+{
+    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL);
+    if (list == NULL) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && gather_one(heap, PyList_GET_ITEM(list, i)); i++) {
+    }
+    Py_DECREF(list); /* nobody ran since it was made: no last reference is dropped here */
+    return true;
+}
+#endif
+
+bool
+gco_heap_gather(gco_heap *heap, PyObject *gc)
+{
+    *heap = (gco_heap){0};
+    if (!gco_sizes_prepare()) {
+        return false;
+    }
+    if (!gco_types_init(&heap->types) || !gco_arena_map(&heap->arena)) {
+        PyErr_NoMemory();
+        return false;
+    }
+    heap->objects = gco_arena_take(&heap->arena, 0);
+    if (!gather_all(heap, gc)) {
+        return false;
+    }
+    if (heap->failure != NULL || !gco_types_seal(&heap->types)) {
+        PyErr_SetString(PyExc_MemoryError, NO_ROOM);
+        return false;
+    }
+    return true;
+}
+
+void
+gco_heap_free(gco_heap *heap)
+{
+    gco_types_free(&heap->types);
+    gco_arena_unmap(&heap->arena);
+    free(heap->frames);
+    heap->frames = NULL;
+}
+
+/* Types are static or held by their objects, which nothing ends before the result is whole. */
+static bool
+append_row(void *context, const gco_heap *Py_UNUSED(heap), gco_type_entry *const *types, size_t shown, size_t length,
+           size_t objects, double bytes)
+{
+    PyObject *around = PyTuple_New((Py_ssize_t)shown);
+    for (size_t i = 0; around != NULL && i < shown; i++) {
+        PyTuple_SET_ITEM(around, (Py_ssize_t)i, Py_NewRef((PyObject *)types[i]->type));
+    }
+    PyObject *row = around == NULL ? NULL
+                                   : Py_BuildValue("(Nnnn)", around, (Py_ssize_t)length, (Py_ssize_t)objects,
+                                                   (Py_ssize_t)(bytes + 0.5));
+    bool complete = row != NULL && PyList_Append(context, row) == 0;
+    Py_XDECREF(row);
+    return complete;
+}
+
+static void
+tell_nobody(void *Py_UNUSED(context), unsigned Py_UNUSED(phase), uint64_t Py_UNUSED(done), uint64_t Py_UNUSED(total))
+{
 }
 
 static PyObject *
-examine(PyObject *list)
+examine_here(gco_heap *heap)
 {
-    graph graph = {0};
-    garbage garbage = {0};
-    PyObject *rows = NULL;
-    uint8_t *alive = NULL;
+    uint64_t garbage = 0;
     double bytes = 0;
-    if (fill(&graph, list) && (alive = find_living(&graph)) != NULL && take_garbage(&graph, alive, &garbage) &&
-        find_components(&garbage)) {
-        rows = rows_of(&graph, &garbage, &bytes);
+    PyObject *rows = PyList_New(0), *result = NULL;
+    gco_report report = {rows, append_row, tell_nobody};
+    if (rows != NULL && gco_heap_examine(heap, &report, &garbage, &bytes)) {
+        result = Py_BuildValue("(OnnK)", rows, (Py_ssize_t)heap->count, (Py_ssize_t)garbage,
+                               (unsigned long long)(bytes + 0.5));
     }
-    else {
-        PyErr_NoMemory();
+    else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_MemoryError, NO_ROOM);
     }
-    PyObject *result = rows == NULL ? NULL
-                                    : Py_BuildValue("(NnnK)", rows, (Py_ssize_t)graph.count, (Py_ssize_t)garbage.count,
-                                                    (unsigned long long)(bytes + 0.5));
-    free(graph.keys);
-    free(graph.values);
-    free(graph.refs);
-    free(graph.out);
-    free(alive);
-    free(garbage.object);
-    free(garbage.first);
-    free(garbage.edges);
-    free(garbage.component);
-    free(garbage.order);
-    free(garbage.starts);
+    Py_XDECREF(rows);
     return result;
 }
 
 PyObject *
 gco_find_garbage(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    PyObject *gc = PyImport_ImportModule("gc");
-    if (gc == NULL || !gco_sizes_prepare()) {
-        Py_XDECREF(gc);
+    gco_heap heap;
+    PyObject *gc = PyImport_ImportModule("gc"), *result = NULL;
+    if (gc == NULL) {
         return NULL;
     }
     int was_enabled = PyGC_Disable();
-    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL), *result = NULL;
-    if (list != NULL && PyList_GET_SIZE(list) >= (Py_ssize_t)NONE) {
-        PyErr_SetString(PyExc_OverflowError, "more than four thousand million objects");
+    if (gco_heap_gather(&heap, gc)) {
+        result = examine_here(&heap);
     }
-    else if (list != NULL) {
-        result = examine(list);
-    }
-    Py_XDECREF(list);
+    gco_heap_free(&heap);
     if (was_enabled) {
-        PyGC_Enable(); /* only now: an allocation for the rows must not start a collection under the list */
+        PyGC_Enable(); /* only now: an allocation for the rows must not start a collection under the pointers */
     }
     Py_DECREF(gc);
     return result;

@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     gco_type_entry *entries;
     size_t capacity, used;
+    bool sealed; /* in a child: no memory is to be had, and no Python code to be run */
 } gco_types;
 
 /* From this reference count on an object is never freed. */
@@ -34,6 +35,9 @@ void gco_types_free(gco_types *types);
 
 /* The entry of the object's type, made at first sight; NULL without memory.  Valid until the next call. */
 gco_type_entry *gco_types_find(gco_types *types, PyObject *object);
+
+/* Makes room for what is still to be found, and seals the table: from now on finding allocates nothing. */
+bool gco_types_seal(gco_types *types);
 
 /* Bytes of the object's own memory, as its layout says; runs no code of its class. */
 Py_ssize_t gco_shallow_bytes(const gco_type_entry *entry, PyObject *object);
@@ -47,6 +51,53 @@ gco_hash_pointer(const void *pointer)
     return (size_t)((((uint64_t)(uintptr_t)pointer >> 4) * 0x9E3779B97F4A7C15ull) >> 24);
 }
 
+/* Memory taken piece by piece and given back as a whole: mapped beforehand, so that a child need not ask for any.
+ * Only what is touched costs anything. */
+typedef struct {
+    char *memory;
+    size_t capacity, used;
+} gco_arena;
+
+bool gco_arena_map(gco_arena *arena);
+void gco_arena_unmap(gco_arena *arena);
+
+/* Zeroed; NULL when there is no room left. */
+void *gco_arena_take(gco_arena *arena, size_t bytes);
+
+/* The heap of one moment, as cycles.c examines it.  Pointers are borrowed: see there. */
+typedef struct {
+    uint32_t index;
+    Py_ssize_t bytes;
+} gco_sized;
+
+typedef struct {
+    gco_arena arena;
+    gco_types types;
+    PyObject **objects;
+    uint32_t count;
+    gco_sized *frames; /* sizes that only Python code tells: asked while that may be done */
+    uint32_t frames_used, frames_capacity;
+    const char *failure; /* why it cannot be examined, or NULL */
+} gco_heap;
+
+/* One component: `types` are the entries around its shortest cycle, `length` long; false ends the walk. */
+typedef struct {
+    void *context;
+    bool (*component)(void *context, const gco_heap *heap, gco_type_entry *const *types, size_t shown, size_t length,
+                      size_t objects, double bytes);
+    void (*progress)(void *context, unsigned phase, uint64_t done, uint64_t total);
+} gco_report;
+
+/* With the GIL, and the collector off from before it until after the last use of the result: an exception where false. */
+bool gco_heap_gather(gco_heap *heap, PyObject *gc);
+void gco_heap_free(gco_heap *heap);
+
+/* Finds garbage and reports its components; touches nothing but the arena.  False: `failure` says why. */
+bool gco_heap_examine(gco_heap *heap, const gco_report *report, uint64_t *garbage_objects, double *garbage_bytes);
+
+PyObject *gco_start_child(PyObject *module, PyObject *args);
+PyObject *gco_read_child(PyObject *module, PyObject *args);
+PyObject *gco_end_child(PyObject *module, PyObject *args);
 PyObject *gco_count_heap(PyObject *module, PyObject *args);
 PyObject *gco_find_garbage(PyObject *module, PyObject *ignored);
 

@@ -35,6 +35,9 @@ static PyMethodDef module_methods[] = {
     {"watch_exit", gco_watch_exit, METH_O, "Have a Mapping's exit_code noted; False where the C library cannot tell."},
     {"count_heap", gco_count_heap, METH_VARARGS, "Types, charges, objects visited and sampling; see heap/counting.py."},
     {"find_garbage", gco_find_garbage, METH_NOARGS, "Garbage cycles; see heap/trial.py."},
+    {"start_child", gco_start_child, METH_VARARGS, "The same in a cloned child; see heap/child.py."},
+    {"read_child", gco_read_child, METH_VARARGS, "read_child(fd, timeout_ms): what it says; None: nothing yet."},
+    {"end_child", gco_end_child, METH_VARARGS, "end_child(pid, fd): end it; status, CPU time (ns), page faults."},
     {NULL, NULL, 0, NULL},
 };
 

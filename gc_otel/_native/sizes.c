@@ -43,15 +43,17 @@ size_by(PyObject *sizeof_method, PyObject *object)
 }
 
 static Py_ssize_t
-fixed_bytes(PyObject *object)
+fixed_bytes(PyObject *object, bool may_ask)
 {
     PyTypeObject *type = Py_TYPE(object);
     Py_ssize_t bytes = type->tp_basicsize;
 #ifdef Py_TPFLAGS_INLINE_VALUES
-    if ((type->tp_flags & Py_TPFLAGS_INLINE_VALUES) && type->tp_itemsize == 0) {
+    if (may_ask && (type->tp_flags & Py_TPFLAGS_INLINE_VALUES) && type->tp_itemsize == 0) {
         /* Once per type: the values are part of the object, and only CPython knows how many. */
         bytes = size_by(object_sizeof, object);
     }
+#else
+    (void)may_ask;
 #endif
 #ifndef Py_GIL_DISABLED
     if (PyObject_IS_GC(object)) {
@@ -197,6 +199,7 @@ gco_types_init(gco_types *types)
 {
     types->capacity = 1024;
     types->used = 0;
+    types->sealed = false;
     types->entries = calloc(types->capacity, sizeof(gco_type_entry));
     return types->entries != NULL;
 }
@@ -223,7 +226,7 @@ slot_of(const gco_types *types, PyTypeObject *type)
 static bool
 grow(gco_types *types)
 {
-    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used};
+    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false};
     if (bigger.entries == NULL) {
         return false;
     }
@@ -245,6 +248,9 @@ gco_types_find(gco_types *types, PyObject *object)
         return entry;
     }
     if (types->used * 2 > types->capacity) {
+        if (types->sealed) {
+            return NULL;
+        }
         if (!grow(types)) {
             return NULL;
         }
@@ -252,8 +258,11 @@ gco_types_find(gco_types *types, PyObject *object)
     }
     types->used++;
     entry->type = Py_TYPE(object);
-    entry->fixed_bytes = fixed_bytes(object);
+    entry->fixed_bytes = fixed_bytes(object, !types->sealed);
     entry->family = family_of(entry->type);
+    if (entry->family == GCO_FRAME && types->sealed) {
+        entry->family = GCO_PLAIN;
+    }
     if (entry->family == GCO_FRAME) {
         entry->sizeof_method = PyObject_GetAttrString((PyObject *)entry->type, "__sizeof__");
         if (entry->sizeof_method == NULL) {
@@ -263,6 +272,16 @@ gco_types_find(gco_types *types, PyObject *object)
         Py_XDECREF(entry->sizeof_method); /* a static type holds it */
     }
     return entry;
+}
+
+bool
+gco_types_seal(gco_types *types)
+{
+    if (types->used * 4 > types->capacity && !grow(types)) {
+        return false;
+    }
+    types->sealed = true;
+    return true;
 }
 
 /* Whether our idea of this dict's size is the interpreter's. */

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gc_otel.cli import asking
-from gc_otel.cli.output import print_json, printable
+from gc_otel.cli.output import print_json, print_lines
 from gc_otel.errors import Refused
 from gc_otel.heap.census import Census
 from gc_otel.heap.render import MOST_ROWS, render_census, render_growth
@@ -63,4 +63,4 @@ def _print(arguments: argparse.Namespace, answer: dict[str, Any], text: str) -> 
     if arguments.json:
         print_json(answer)
     else:
-        print("\n".join(printable(line) for line in text.splitlines()))
+        print_lines(text)

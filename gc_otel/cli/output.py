@@ -105,6 +105,11 @@ def _aligned(row: Sequence[str], headings: Sequence[str], widths: Sequence[int],
     ]
 
 
+def print_lines(text: str) -> None:
+    """Lines with names in them that a program chose."""
+    print("\n".join(printable(line) for line in text.split("\n")))
+
+
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """JSON in ASCII: what a terminal shows of a hostile name is its escapes."""
     print(json.dumps(value, indent=indent), flush=True)

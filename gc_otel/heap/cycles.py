@@ -14,17 +14,23 @@ import gc
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from gc_otel import _native
 from gc_otel.errors import NotSupported
+from gc_otel.heap.child import find_garbage_in_child
 from gc_otel.heap.counting import shallow_bytes
-from gc_otel.heap.names import type_name
+from gc_otel.heap.definitions import Definition, definition_of
+from gc_otel.heap.names import flags_of, type_name
 from gc_otel.heap.trial import Found, find_garbage
 
+#: Signatures beyond those that are told apart, together.
+OTHER: Final = "other"
 _MOST_NAMES: Final = 6
+_COUNTS: Final = ("tracked_objects", "garbage_objects", "garbage_bytes", "duration_ns", "pause_ns")
+_HEAP_TYPE: Final = 1 << 9
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class CycleGroup:
     """All garbage cycles of one signature: how many, the objects in them and their bytes.
 
     The bytes are those of the objects and of what they hold untracked (str, bytes): held n times, 1/n of it.
+    ``classes`` are those of the signature that Python code defined, with the place.
     """
 
     signature: str
     cycles: int
     objects: int
     size_bytes: int
+    classes: tuple[Definition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,9 @@ class Cycles:
     ``garbage_objects`` are all tracked objects that a full collection would find unreachable,
     ``garbage_bytes`` are theirs and their part of what they hold untracked.  Objects put
     aside by ``gc.freeze()`` are not examined, as the collector does not examine them.
+
+    ``pause_ns`` is how long nothing else ran in this process.  Where a child examined the heap, ``child_cpu_ns`` is its
+    CPU time and ``child_memory_bytes`` what it took at most beside the memory that it shares, else None.
     """
 
     groups: tuple[CycleGroup, ...]
@@ -65,11 +76,45 @@ class Cycles:
     garbage_bytes: int
     duration_ns: int
     walker: str
+    pause_ns: int = 0
+    child_cpu_ns: int | None = None
+    child_memory_bytes: int | None = None
 
     @property
     def cycles(self) -> int:
         """All cycles found."""
         return sum(each.cycles for each in self.groups)
+
+    def as_dict(self, *, most: int | None = None) -> dict[str, Any]:
+        """For JSON; of the groups only the ``most`` largest, and how many there are beside them."""
+        found = asdict(self)
+        found["cycles"] = self.cycles
+        found["groups"] = found["groups"][:most]
+        found["groups_left_out"] = len(self.groups) - len(found["groups"])
+        return found
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Cycles:
+        """What ``as_dict()`` gave.  LookupError, TypeError, ValueError."""
+        groups = tuple(
+            CycleGroup(
+                str(row["signature"]),
+                int(row["cycles"]),
+                int(row["objects"]),
+                int(row["size_bytes"]),
+                tuple(Definition(str(each["type"]), each["file"], each["line"]) for each in row["classes"]),
+            )
+            for row in found["groups"]
+        )
+        uncollectable = tuple(
+            UncollectableGroup(str(row["type"]), int(row["objects"]), int(row["size_bytes"]))
+            for row in found["uncollectable"]
+        )
+        numbers = {
+            name: None if found[name] is None else int(found[name])
+            for name in (*_COUNTS, "child_cpu_ns", "child_memory_bytes")
+        }
+        return cls(groups, uncollectable, walker=str(found["walker"]), **numbers)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """The table of the first rows."""
@@ -84,24 +129,90 @@ def find_cycles() -> Cycles:
     Reads the whole heap with the GIL held: two to three times a full collection.  Raises NotSupported on a
     free-threaded interpreter.
     """
+    _need_a_gil()
+    find, walker = _finder()
+    began_ns = time.monotonic_ns()
+    rows, tracked, garbage_objects, garbage_bytes = find()
+    pause_ns = time.monotonic_ns() - began_ns
+    groups = _Groups()
+    for around, length, objects, size_bytes in rows:
+        groups.add([groups.know(cls) for cls in around], length, 1, objects, size_bytes)
+    counts = tracked, garbage_objects, garbage_bytes
+    return Cycles(groups.ordered(), _uncollectable(), *counts, time.monotonic_ns() - began_ns, walker, pause_ns)
+
+
+def find_cycles_in_child(say: Callable[..., object] = lambda *_: None) -> Cycles:
+    """The same, found in a cloned child: this process stops only while pointers are gathered, and to be cloned.
+
+    ``say`` is told a phase, how many objects of how many, several times a second; what it raises ends the
+    child.  NotSupported without the C extension, without Linux, and on a free-threaded interpreter.  The child reads the
+    heap that it shares; what this process writes meanwhile is copied: look for room first.
+    """
+    _need_a_gil()
+    began_ns = time.monotonic_ns()
+    groups = _Groups()
+    found = find_garbage_in_child(lambda slot, cls: groups.know(cls, slot), say)
+    for slots, length, cycles, objects, size_bytes in found.groups:
+        groups.add(slots, length, cycles, objects, size_bytes)
+    return Cycles(
+        groups.ordered(),
+        _uncollectable(),
+        found.tracked_objects,
+        found.garbage_objects,
+        found.garbage_bytes,
+        time.monotonic_ns() - began_ns,
+        "child",
+        found.pause_ns,
+        found.child_cpu_ns,
+        found.child_memory_bytes,
+    )
+
+
+def _need_a_gil() -> None:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise NotSupported(
             "garbage cannot be told without a GIL: reference counts are split between threads and partly deferred",
             remedy="Run the program with PYTHON_GIL=1, or look at gc.collect()'s result.",
         )
-    find, walker = _finder()
-    began_ns = time.monotonic_ns()
-    rows, tracked, garbage_objects, garbage_bytes = find()
-    duration_ns = time.monotonic_ns() - began_ns
-    groups: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for around, length, objects, size_bytes in rows:
-        group = groups[signature_of([type_name(cls) for cls in around], length)]
-        group[0] += 1
+
+
+class _Groups:
+    """Cycles by signature.  Types are known by a number, so that none is kept alive."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._places: dict[int, Definition] = {}
+        self._numbers: dict[int, int] = {}
+        self._found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._classes: defaultdict[str, dict[str, Definition]] = defaultdict(dict)
+
+    def know(self, cls: type, number: int | None = None) -> int:
+        """Note its name and place while it is there."""
+        number = id(cls) if number is None else number
+        if number not in self._names:
+            self._names[number] = type_name(cls)
+            if flags_of(cls) & _HEAP_TYPE:
+                self._places[number] = definition_of(cls)
+        return number
+
+    def add(self, around: Sequence[int], length: int, cycles: int, objects: int, size_bytes: int) -> None:
+        signature = signature_of([self._names[number] for number in around], length) if around else OTHER
+        group = self._found[signature]
+        group[0] += cycles
         group[1] += objects
         group[2] += size_bytes
-    found = (CycleGroup(signature, *numbers) for signature, numbers in groups.items())
-    ordered = tuple(sorted(found, key=lambda each: (-each.size_bytes, -each.cycles, each.signature)))
-    return Cycles(ordered, _uncollectable(), tracked, garbage_objects, garbage_bytes, duration_ns, walker)
+        for number in around:
+            if number in self._places:
+                place = self._places[number]
+                self._classes[signature][place.type] = place
+
+    def ordered(self) -> tuple[CycleGroup, ...]:
+        """Those with the most bytes first."""
+        groups = (
+            CycleGroup(signature, cycles, objects, size_bytes, tuple(self._classes[signature].values()))
+            for signature, (cycles, objects, size_bytes) in self._found.items()
+        )
+        return tuple(sorted(groups, key=lambda each: (-each.size_bytes, -each.cycles, each.signature)))
 
 
 def signature_of(names: list[str], length: int) -> str:

@@ -36,6 +36,11 @@ def type_name(cls: type) -> str:
     return f"{module}.{qualname}"
 
 
+def qualname_of(cls: type) -> str:
+    """``Outer.Inner``, without the module."""
+    return str(_QUALNAME.__get__(cls))
+
+
 def mro_of(cls: type) -> tuple[type, ...]:
     """Its bases, itself first, whatever its metaclass says."""
     mro: tuple[type, ...] = _MRO.__get__(cls)

@@ -69,7 +69,7 @@ def render_growth(difference: CensusDifference, *, most: int = MOST_ROWS) -> str
 
 
 def render_cycles(cycles: Cycles, *, most: int = MOST_ROWS) -> str:
-    """The signatures with the most bytes, and all garbage in a line."""
+    """The signatures with the most bytes, where their classes are, and all garbage in a line."""
     rows: list[tuple[str, ...]] = [("cycle", "cycles", "objects", "bytes")]
     rows += [
         (each.signature, f"{each.cycles:,}", f"{each.objects:,}", readable_bytes(each.size_bytes))
@@ -78,10 +78,26 @@ def render_cycles(cycles: Cycles, *, most: int = MOST_ROWS) -> str:
     lines = columns(rows, left=1) if cycles.groups else ["no garbage cycles"]
     if cycles.groups[most:]:
         lines.append(f"{len(cycles.groups) - most:,} other signatures")
+    lines += _places(cycles, most)
     lines += [f"uncollectable: {each.type} x {each.objects:,}" for each in cycles.uncollectable]
     garbage = f"{cycles.garbage_objects:,} of {cycles.tracked_objects:,} tracked objects are garbage"
-    took = f"{cycles.duration_ns / 1e6:,.1f} ms, {cycles.walker} walk"
+    took = f"{cycles.duration_ns / 1e6:,.1f} ms, {_walk(cycles)}"
     return "\n".join([*lines, f"{garbage}, {readable_bytes(cycles.garbage_bytes)}; {took}"])
+
+
+def _places(cycles: Cycles, most: int) -> Iterator[str]:
+    """Each class of the rows shown, once."""
+    places = {place.type: place for each in cycles.groups[:most] for place in each.classes if place.file is not None}
+    for name, place in places.items():
+        line = "" if place.line is None else f":{place.line}"
+        yield f"{name} is defined in {place.file}{line}"
+
+
+def _walk(cycles: Cycles) -> str:
+    if cycles.walker != "child":
+        return f"{cycles.walker} walk, all of it a pause of the process"
+    cpu_ms, memory = (cycles.child_cpu_ns or 0) / 1e6, readable_bytes(cycles.child_memory_bytes or 0)
+    return f"in a child ({cpu_ms:,.0f} ms of CPU, {memory}); the process paused for {cycles.pause_ns / 1e6:,.1f} ms"
 
 
 def render_holders(holders: Holders) -> str:

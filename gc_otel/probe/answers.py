@@ -117,6 +117,20 @@ def _census(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
     return take_census(sample_every=given["sample_every"]).as_dict(most=given["top"]), 0
 
 
+def _cycles(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
+    from gc_otel.heap.cycles import find_cycles, find_cycles_in_child
+
+    if given["in_process"]:
+        say("examining the heap, with everything else stopped")
+        return find_cycles().as_dict(most=given["top"]), 0
+    from gc_otel.probe.headroom import check_headroom
+
+    check_headroom()
+    cycles = find_cycles_in_child(say)
+    return cycles.as_dict(most=given["top"]), cycles.child_cpu_ns or 0
+
+
 VERBS: Final = {
+    "cycles": Verb({"in_process": Flag(), "top": Whole(1, 1000, 1000)}, _cycles),
     "census": Verb({"sample_every": Whole(0, 1_000_000, 0), "top": Whole(1, 5000, 5000)}, _census),
 }

@@ -219,6 +219,10 @@ class LimitReader:
         limits = [MemoryLimit(limit, source) for source, limit in self._limits() if limit is not None]
         return min(limits, key=lambda limit: limit.limit_bytes, default=None)
 
+    def files(self) -> list[tuple[str, str]]:
+        """(source, path) of the files that limit it, from its own cgroup up."""
+        return self._resolve() or []
+
     def _limits(self) -> Iterator[tuple[str, int | None]]:
         if self._files is None:
             self._files = self._resolve()
@@ -247,6 +251,11 @@ class LimitReader:
 
 def _read_text(path: Path) -> str:
     return os.fsdecode(path.read_bytes())
+
+
+def limit_files(root: Path = Path("/")) -> list[tuple[str, str]]:
+    """(source, path) of the limit files of this process, from its own cgroup up; empty where /proc does not tell."""
+    return LimitReader(root=root, machine_bytes=None).files()
 
 
 def find_memory_limit(

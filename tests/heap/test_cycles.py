@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import gc_otel
+from gc_otel import _native
 from gc_otel.errors import NotSupported
-from gc_otel.heap import trial
-from gc_otel.heap.cycles import CycleGroup, signature_of
+from gc_otel.heap import child, trial
+from gc_otel.heap.cycles import CycleGroup, find_cycles_in_child, signature_of
 
 _SPEC = importlib.util.spec_from_file_location("shapes", Path(__file__).with_name("shapes.py"))
 shapes = importlib.util.module_from_spec(_SPEC)
@@ -24,6 +25,20 @@ _SPEC.loader.exec_module(shapes)
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 needs_gil = pytest.mark.skipif(not HAS_GIL, reason="refused without a GIL; see the test of that")
 TIMES = 30
+
+
+@pytest.fixture(params=["native", "python", "child"])
+def either(request, monkeypatch):
+    """Both walks in this process, and the native one in a child of it."""
+    if request.param == "python":
+        monkeypatch.setattr(_native, "load", lambda: (None, "the twin is under test"))
+    elif _native.load()[0] is None:
+        pytest.skip(f"no extension here: {_native.load()[1]}")
+    if request.param == "child":
+        if child.why_not() is not None:
+            pytest.skip(child.why_not())
+        monkeypatch.setattr(gc_otel, "find_cycles", find_cycles_in_child, raising=False)
+    return request.param
 
 
 def garbage_by_collecting() -> list:
@@ -194,7 +209,7 @@ def test_table() -> None:
         "cycle         cycles  objects    bytes",
         "Node -> dict       2        4  2.0 KiB",
         "list               1        1     56 B",
-        "7 of 1,000 tracked objects are garbage, 2.1 KiB; 1.5 ms, native walk",
+        "7 of 1,000 tracked objects are garbage, 2.1 KiB; 1.5 ms, native walk, all of it a pause of the process",
     ]
     assert str(gc_otel.Cycles((), (), 9, 0, 0, 0, "python")).startswith("no garbage cycles\n0 of 9")
 

@@ -58,6 +58,12 @@ def main() -> None:
         elif word == "grow":
             GROWN.extend(Grown() for _ in range(1000))
             answer(grown=len(GROWN))
+        elif word == "knot":
+            for _ in range(5):
+                knot = Grown()
+                knot.itself = knot
+            del knot
+            answer(knotted=True)
         elif word == "hang":
             hang_in_a_collection()
             answer(collecting=True)
