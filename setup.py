@@ -18,16 +18,22 @@ from setuptools.command.build_py import build_py
 SOURCES = sorted(str(path) for path in Path("gc_otel/_native").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("gc_otel/_native").glob("*.h"))
 
+#: What `gc-otel assets export` writes: the folder's name there, and where it is here.
+ASSETS = {
+    "dashboards": Path("grafana/dashboards"),
+    "rules": Path("grafana/rules"),
+    "alerting": Path("grafana/alerting"),
+    "runbooks": Path("docs/runbooks"),
+    "alertmanager": Path("deploy/alertmanager"),
+    "kubernetes": Path("deploy/kubernetes"),
+}
+
 #: Where in site-packages, and what.
 COPIES = [("gc_otel.pth", Path("gc_otel/probe/loading/gc_otel.pth"))] + [
-    (f"gc_otel/_assets/{kind}/{source.name}", source)
-    for kind, pattern in (
-        ("dashboards", "grafana/dashboards/*.json"),
-        ("rules", "grafana/rules/*.yaml"),
-        ("runbooks", "docs/runbooks/*.md"),
-    )
-    for source in sorted(Path().glob(pattern))
-    if not source.name.endswith("_test.yaml")
+    (f"gc_otel/_assets/{kind}/{source.relative_to(folder)}", source)
+    for kind, folder in ASSETS.items()
+    for source in sorted(folder.rglob("*"))
+    if source.is_file() and not source.name.endswith("_test.yaml")
 ]
 
 PURE = os.environ.get("GC_OTEL_PURE", "") not in ("", "0") or sys.implementation.name != "cpython"

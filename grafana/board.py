@@ -15,6 +15,7 @@ from grafana.panels import DATASOURCE, Builder
 
 COLUMNS: Final = 24
 TAG: Final = "gc_otel"
+FOLDER: Final = "Python"
 
 #: A series that every recorded process has, and one only.
 _EVERY_PROCESS: Final = name("cpython.memory.allocated_blocks")

@@ -9,7 +9,9 @@ from typing import Final
 from grafana.alerts import ALERTS, Alert
 from grafana.cases import CASES, DURATION, FULL, MISSING, PROCESS, SERVICE, Case, of
 from grafana.recording import FULL_SHARE, PROCESS_SHARE, SERVICE_P99, SERVICE_P99_SLOW
+from grafana.rulefiles import TOGETHER
 from grafana.shapes import HEALTHY, HOURS, LEAKING, STEP_MINUTES, series
+from grafana.yamltext import quoted
 
 _BY_NAME: Final = {alert.name: alert for alert in ALERTS}
 
@@ -31,15 +33,11 @@ def rendered(alert: Alert, labels: dict[str, str], shown: str) -> dict[str, str]
     return {key: fill(value) for key, value in alert.annotations.items()}
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _inputs(inputs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Iterator[str]:
     yield "  input_series:"
     for selector, values in inputs:
-        yield f"  - series: {_quoted(selector)}"
-        yield f"    values: {_quoted(values)}"
+        yield f"  - series: {quoted(selector)}"
+        yield f"    values: {quoted(values)}"
 
 
 def _expect(alert: str, minute: int, case: Case | None) -> Iterator[str]:
@@ -51,16 +49,16 @@ def _expect(alert: str, minute: int, case: Case | None) -> Iterator[str]:
     yield "    exp_alerts:"
     labels = {"severity": _BY_NAME[alert].severity, **case.labels}
     yield "    - exp_labels:"
-    yield from (f"        {key}: {_quoted(value)}" for key, value in labels.items())
+    yield from (f"        {key}: {quoted(value)}" for key, value in labels.items())
     yield "      exp_annotations:"
     yield from (
-        f"        {key}: {_quoted(value)}" for key, value in rendered(_BY_NAME[alert], case.labels, case.shown).items()
+        f"        {key}: {quoted(value)}" for key, value in rendered(_BY_NAME[alert], case.labels, case.shown).items()
     )
 
 
 def _case(case: Case) -> Iterator[str]:
     name = f"{case.alert}{': ' if case.title else ''}{case.title}"
-    yield f"- name: {_quoted(name)}"
+    yield f"- name: {quoted(name)}"
     yield f"  interval: {case.step_min}m"
     yield from _inputs(case.inputs)
     yield "  alert_rule_test:"
@@ -76,11 +74,11 @@ def _case(case: Case) -> Iterator[str]:
 
 
 def _firing(expr: str, minute: int, labels: Sequence[str]) -> Iterator[str]:
-    yield f"  - expr: {_quoted(expr)}"
+    yield f"  - expr: {quoted(expr)}"
     yield f"    eval_time: {minute}m"
     yield f"    exp_samples:{'' if labels else ' []'}"
     for each in labels:
-        yield f"    - labels: {_quoted('{' + each + '}')}"
+        yield f"    - labels: {quoted('{' + each + '}')}"
         yield "      value: 1"
 
 
@@ -110,10 +108,10 @@ def _native() -> Iterator[str]:
         (SERVICE_P99, service, 0.496),
         (SERVICE_P99_SLOW, service, 0.496),
     ):
-        yield f"  - expr: {_quoted(f'round({record}, 0.001)')}"
+        yield f"  - expr: {quoted(f'round({record}, 0.001)')}"
         yield "    eval_time: 65m"
         yield "    exp_samples:"
-        yield f"    - labels: {_quoted('{' + labels + '}')}"
+        yield f"    - labels: {quoted('{' + labels + '}')}"
         yield f"      value: {value:g}"
 
 
@@ -140,15 +138,14 @@ def _file(step_min: int, files: tuple[str, ...], tests: Iterable[str]) -> str:
 
 def files() -> dict[str, str]:
     """Contents by file name."""
-    rules = ("thresholds.yaml", "recording.yaml", "alerts.yaml")
     by_step = {
         step_min: [line for case in CASES if case.step_min == step_min for line in _case(case)]
         for step_min in (1, 5, 10)
     }
     return {
-        "alerts_test.yaml": _file(1, rules, by_step[1]),
+        "alerts_test.yaml": _file(1, TOGETHER, by_step[1]),
         "native_test.yaml": _file(1, ("native-histograms.yaml",), _native()),
-        "growth_test.yaml": _file(5, rules, by_step[5]),
-        "shapes_test.yaml": _file(10, rules, [*by_step[10], *_shapes()]),
-        "thresholds_test.yaml": _file(1, rules[1:], _case(MISSING)),
+        "growth_test.yaml": _file(5, TOGETHER, by_step[5]),
+        "shapes_test.yaml": _file(10, TOGETHER, [*by_step[10], *_shapes()]),
+        "thresholds_test.yaml": _file(1, TOGETHER[1:], _case(MISSING)),
     }

@@ -1,4 +1,4 @@
-"""Write the Grafana dashboards, the Prometheus rules and the runbooks that belong to this version.
+"""Write what Grafana, Prometheus, Alertmanager and Kubernetes need: dashboards, rules, runbooks of this version.
 
 Files that are there already and say something else are kept, and the exit code is 1: thresholds.yaml is
 made to be edited.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,15 +19,23 @@ from gc_otel.errors import GcOtelError
 #: Where the alerts' runbook_url points as long as nobody says where they are read.  The name belongs to nobody.
 RUNBOOKS_URL: Final = "https://gc-otel.example/runbooks"
 
+#: The uid of the Prometheus data source in Grafana-managed alerts.
+DATASOURCE_UID: Final = "prometheus"
+
 _TEST_SUFFIX: Final = "_test.yaml"
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
-#: A wheel carries copies (setup.py makes them); a checkout has the originals.
-_INSTALLED: Final = {kind: _PACKAGE / "_assets" / kind for kind in ("dashboards", "rules", "runbooks")}
+_ROOT: Final = _PACKAGE.parent
+#: Where a checkout has them, by the name of the folder that is written.
 _CHECKOUT: Final = {
-    "dashboards": _PACKAGE.parent / "grafana" / "dashboards",
-    "rules": _PACKAGE.parent / "grafana" / "rules",
-    "runbooks": _PACKAGE.parent / "docs" / "runbooks",
+    "dashboards": _ROOT / "grafana" / "dashboards",
+    "rules": _ROOT / "grafana" / "rules",
+    "alerting": _ROOT / "grafana" / "alerting",
+    "runbooks": _ROOT / "docs" / "runbooks",
+    "alertmanager": _ROOT / "deploy" / "alertmanager",
+    "kubernetes": _ROOT / "deploy" / "kubernetes",
 }
+#: A wheel carries copies (setup.py makes them).
+_INSTALLED: Final = {kind: _PACKAGE / "_assets" / kind for kind in _CHECKOUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +49,22 @@ class Written:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("action", choices=("export",), help="what to do")
-    parser.add_argument("dir", metavar="DIR", help="write below this folder: dashboards, rules, runbooks")
+    parser.add_argument("dir", metavar="DIR", help=f"write below this folder: {', '.join(_CHECKOUT)}")
     parser.add_argument("--runbooks", metavar="URL", help="where your people read the runbooks; the alerts link there")
+    parser.add_argument(
+        "--datasource", metavar="UID", help="of Prometheus in your Grafana, for Grafana-managed alerts (prometheus)"
+    )
     parser.add_argument("--force", action="store_true", help="replace files that say something else")
     parser.add_argument("--json", action="store_true", help="print a list of objects with path and status")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    url = (arguments.runbooks or RUNBOOKS_URL).rstrip("/")
+    replaced = {RUNBOOKS_URL: (arguments.runbooks or RUNBOOKS_URL).rstrip("/")}
+    if arguments.datasource:
+        replaced |= {f"asourceUid: '{DATASOURCE_UID}'": f"asourceUid: '{arguments.datasource}'"}
     try:
-        done = [_write(path, text, force=arguments.force) for path, text in _files(Path(arguments.dir), url)]
+        done = [_write(path, text, force=arguments.force) for path, text in _files(Path(arguments.dir), replaced)]
     except OSError as error:
         raise GcOtelError(
             f"cannot write below {arguments.dir}: {error.strerror}", remedy="Name a folder that this user may write to."
@@ -74,12 +87,14 @@ def sources() -> dict[str, Path]:
     )
 
 
-def _files(below: Path, url: str) -> Iterator[tuple[Path, str]]:
+def _files(below: Path, replaced: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     for kind, folder in sources().items():
-        for path in sorted(folder.iterdir()):
-            if not path.name.endswith(_TEST_SUFFIX):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.endswith(_TEST_SUFFIX):
                 text = path.read_text(encoding="utf-8")
-                yield below / kind / path.name, text.replace(RUNBOOKS_URL, url) if kind == "rules" else text
+                for before, after in replaced.items():
+                    text = text.replace(before, after)
+                yield below / kind / path.relative_to(folder), text
 
 
 def _write(path: Path, text: str, *, force: bool) -> Written:
@@ -105,4 +120,7 @@ def _print(done: list[Written], below: Path, *, named: bool) -> None:
             f"\nThe alerts' runbook_url points to {RUNBOOKS_URL}, which is nowhere: publish runbooks/, and give --runbooks URL."
         )
     print("\nNext: load rules/*.yaml in Prometheus (rule_files; native-histograms.yaml only with native histograms),")
-    print("and import dashboards/*.json in Grafana. thresholds.yaml is the one file to edit.")
+    print("and import dashboards/*.json in Grafana. thresholds.yaml is the one file to edit. Kubernetes: kubernetes/")
+    print(
+        "is a Helm chart, and what `kubectl apply -k` takes. alerting/ is for Grafana's own ruler, instead of rules/."
+    )
