@@ -16,6 +16,7 @@ from typing import Any
 from gc_otel.config import SETTINGS, render
 from gc_otel.otel.catalog import CATALOG, Metric
 from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG
+from gc_otel.otel.service_catalog import SERVICE_CATALOG
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -39,6 +40,11 @@ def _metrics_table(metrics: Iterable[Metric[Any]]) -> str:
     return "\n".join(rows)
 
 
+def service_metrics_table() -> str:
+    """One row per metric of a service as a whole."""
+    return _metrics_table(SERVICE_CATALOG)
+
+
 def settings_table() -> str:
     """One row per setting."""
     rows = ["| variable | takes | default | |", "|---|---|---|---|"]
@@ -46,7 +52,12 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"metrics": metrics_table, "exporter metrics": exporter_metrics_table, "settings": settings_table}
+TABLES = {
+    "metrics": metrics_table,
+    "service metrics": service_metrics_table,
+    "exporter metrics": exporter_metrics_table,
+    "settings": settings_table,
+}
 
 
 def with_tables(text: str) -> str:

@@ -37,7 +37,7 @@ def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], Mappi
 
     ``map_file`` maps a descriptor; it is closed before this returns.
     """
-    folder.check_budget()
+    make_room(folder)
     name = f"{header['pid']}-{header['created_unix_ns']:x}"
     temporary = os.path.join(folder.location, name + folders.TEMPORARY_SUFFIX)
     final = os.path.join(folder.location, name + folders.SUFFIX)
@@ -172,11 +172,13 @@ class OwnMemory:
 def sweep(folder: Folder, *, keep: int = folders.KEPT_DEAD, now_s: float | None = None) -> int:
     """Delete the oldest files of dead processes beyond ``keep``; returns how many.
 
+    Where an exporter is, that is its to do: it has yet to count what is in them.
+
     A temporary file is deleted a minute after its maker left it unlocked: a
     younger one may be between its creation and its lock.
     """
     now_s = time.time() if now_s is None else now_s
-    dead = sorted((path for path in folder.locations(folders.SUFFIX) if _is_dead(path)), key=_modified_s, reverse=True)
+    dead = [] if _has_exporter(folder) else _dead(folder)[::-1]
     abandoned = [
         path
         for path in folder.locations(folders.TEMPORARY_SUFFIX)
@@ -186,6 +188,29 @@ def sweep(folder: Folder, *, keep: int = folders.KEPT_DEAD, now_s: float | None 
 
 
 _TEMPORARY_AGE_S = 60.0
+
+
+def make_room(folder: Folder) -> None:
+    """Delete files of the dead, the oldest first, until one more fits; FlightFolderError when it does not.
+
+    A process that lives is worth more than one that has ended, also than one that nobody has buried yet.
+    """
+    missing_bytes = folder.used_bytes() + layout.FILE_BYTES - folder.budget_bytes()
+    if missing_bytes > 0:
+        kept = sorted(folder.endings.locations(folders.SUFFIX), key=_modified_s)
+        for path in [*kept, *_dead(folder)][: -(-missing_bytes // layout.FILE_BYTES)]:
+            remove(path)
+    folder.check_budget()
+
+
+def _dead(folder: Folder) -> list[str]:
+    """The oldest first."""
+    return sorted((path for path in folder.locations(folders.SUFFIX) if _is_dead(path)), key=_modified_s)
+
+
+def _has_exporter(folder: Folder) -> bool:
+    lock = os.path.join(folder.location, folders.EXPORTER_LOCK_NAME)
+    return os.path.lexists(lock) and _is_locked(lock)
 
 
 def remove(path: str) -> bool:

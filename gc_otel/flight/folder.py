@@ -23,6 +23,11 @@ TEMPORARY_SUFFIX: Final = ".flight-new"
 FOLDER_BYTES_MOST: Final = 16 * 2**20
 FOLDER_SHARE_MOST: Final = 0.25
 
+#: In it an exporter keeps the records of the ended, and the flight files of the killed.
+ENDINGS_NAME: Final = "endings"
+#: An exporter holds a lock on it.
+EXPORTER_LOCK_NAME: Final = "exporter.lock"
+
 #: Files of dead processes that are kept for a look at them.
 KEPT_DEAD: Final = 20
 
@@ -57,8 +62,13 @@ class Folder:
         return [os.path.join(self.location, name) for name in sorted(names) if name.endswith(suffix)]
 
     def used_bytes(self) -> int:
-        """What the flight files take, temporary ones included."""
-        return sum(_size_bytes(location) for location in self.locations())
+        """What the flight files take, temporary ones and those of the dead included."""
+        return sum(_size_bytes(location) for location in [*self.locations(), *self.endings.locations()])
+
+    @property
+    def endings(self) -> Folder:
+        """The folder in it where an exporter keeps what is left of the dead; it need not be there."""
+        return Folder(os.path.join(self.location, ENDINGS_NAME))
 
     def budget_bytes(self) -> int:
         """What they may take: 16 MiB, and a quarter of the filesystem."""

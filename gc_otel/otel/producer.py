@@ -33,6 +33,7 @@ from gc_otel.config import Config
 from gc_otel.flight.snapshot import GenerationStats, Identity, Snapshot
 from gc_otel.otel.catalog import CATALOG, DURATION_BOUNDS_S, GENERATION, Metric
 from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG, ExporterNumbers
+from gc_otel.otel.service_catalog import SERVICE_CATALOG, GenerationTotals, ServiceTotals
 
 S = TypeVar("S")
 
@@ -95,6 +96,7 @@ class Producer:
 
     def __init__(self, config: Config, note_fault: NoteFault) -> None:
         self._metrics = tuple(metric for metric in CATALOG if config.publishes(metric.name))
+        self._service_metrics = tuple(metric for metric in SERVICE_CATALOG if config.publishes(metric.name))
         self._own_metrics = tuple(metric for metric in EXPORTER_CATALOG if config.publishes(metric.name))
         self._note_fault = note_fault
         self._own_resource = Resource(
@@ -115,6 +117,18 @@ class Producer:
             return _numbers(metric, snapshot, since_unix_ns, now_unix_ns)
 
         return self._resource_metrics(resource, self._metrics, make)
+
+    def of_service(self, totals: ServiceTotals, *, now_unix_ns: int) -> ResourceMetrics:
+        """All metrics of one service; no pid is on them, as they are of no single process."""
+
+        def make(metric: Metric[ServiceTotals]) -> SdkMetric | None:
+            if metric.kind == "histogram":
+                return _histogram(metric, totals.generations, totals.since_unix_ns, now_unix_ns)
+            return _numbers(metric, totals, totals.since_unix_ns, now_unix_ns)
+
+        return self._resource_metrics(
+            Resource({SERVICE_NAME: totals.service_name or _NO_SERVICE}), self._service_metrics, make
+        )
 
     def of_exporter(self, numbers: ExporterNumbers, *, now_unix_ns: int) -> ResourceMetrics:
         """The exporter's own metrics."""
@@ -151,7 +165,10 @@ def _numbers(metric: Metric[S], source: S, since_unix_ns: int, now_unix_ns: int)
 
 
 def _histogram(
-    metric: Metric[Any], generations: Sequence[GenerationStats], since_unix_ns: int, now_unix_ns: int
+    metric: Metric[Any],
+    generations: Sequence[GenerationStats | GenerationTotals],
+    since_unix_ns: int,
+    now_unix_ns: int,
 ) -> SdkMetric:
     points = [
         HistogramDataPoint(
@@ -163,8 +180,15 @@ def _histogram(
             bucket_counts=stats.buckets,
             explicit_bounds=DURATION_BOUNDS_S,
             min=None,  # type: ignore[arg-type]  # not known; OTLP's encoder leaves out what is None
-            max=stats.duration_max_ns / 1e9 if stats.collections else None,  # type: ignore[arg-type]  # as above
+            max=_max_s(stats),  # type: ignore[arg-type]  # as above
         )
         for number, stats in enumerate(generations)
     ]
     return SdkMetric(metric.name, metric.description, metric.unit, Histogram(points, _CUMULATIVE))
+
+
+def _max_s(stats: GenerationStats | GenerationTotals) -> float | None:
+    """The longest; of a service it is not known, as it would have to be of the interval between two collects."""
+    if isinstance(stats, GenerationTotals) or not stats.collections:
+        return None
+    return stats.duration_max_ns / 1e9

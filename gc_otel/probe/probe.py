@@ -286,7 +286,10 @@ class Probe:
             self.location = None
 
     def _at_exit(self) -> None:
-        """Note how it ends; no file is left, and the recorder goes on into the last collection of all."""
+        """Note how it ends; the recorder goes on into the last collection of all.
+
+        A clean exit leaves no file, but in run mode: there an exporter takes the last numbers, and puts the file away.
+        """
         if not self._mapping.alive:  # a child that was forked without hooks: the file is its parent's
             return
         self._clockwork.end()
@@ -297,7 +300,8 @@ class Probe:
             "exception": exception,
         }
         files.write_header(self._mapping.view(), exited)
-        self._remove_file()
+        if not (self.run_mode or exception):
+            self._remove_file()
 
 
 def say(line: str) -> None:

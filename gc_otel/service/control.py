@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gc_otel.flight.folder import Folder
+from gc_otel.flight.folder import EXPORTER_LOCK_NAME, Folder
 
-LOCK_NAME: Final = "exporter.lock"
+LOCK_NAME: Final = EXPORTER_LOCK_NAME
 SOCKET_NAME: Final = "exporter.sock"
 
 REQUEST_BYTES_MOST: Final = 4096

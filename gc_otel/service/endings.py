@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from gc_otel.flight.folder import SUFFIX, Folder
 from gc_otel.service.reasons import UNKNOWN, is_reason
 
-FOLDER_NAME: Final = "endings"
 RECORD_SUFFIX: Final = ".json"
 
 _VERSION: Final = 1
@@ -110,7 +109,7 @@ class Ending:
 
 def endings_folder(folder: Folder) -> Path:
     """Where the records are, and the flight files of the dead that are kept."""
-    return folder.path / FOLDER_NAME
+    return folder.endings.path
 
 
 def read_endings(folder: Folder | None) -> tuple[Ending, ...]:
@@ -118,6 +117,9 @@ def read_endings(folder: Folder | None) -> tuple[Ending, ...]:
     if folder is None:
         return ()
     known = {each.name: each for path in _records(folder) if (each := read_ending(path)) is not None}
+    for name, ending in known.items():
+        if ending.flight_file is not None and not os.path.lexists(ending.flight_file):  # of the dead 20 are kept
+            known[name] = replace(ending, flight_file=None)
     for ending in _unrecorded(folder, known):
         known[ending.name] = ending
     return tuple(sorted(known.values(), key=lambda each: (-each.ended_unix_ns, each.name)))
@@ -164,13 +166,7 @@ def from_json(record: object) -> Ending:
     if not isinstance(record, dict) or record.get("version") != _VERSION:
         raise ValueError("not a record of this version")
     ending = Ending(**{each.name: _field(str(each.type), record[each.name]) for each in fields(Ending)})
-    return ending if is_reason(ending.reason) else _with_unknown_reason(ending)
-
-
-def _with_unknown_reason(ending: Ending) -> Ending:
-    from dataclasses import replace
-
-    return replace(ending, reason=UNKNOWN)
+    return ending if is_reason(ending.reason) else replace(ending, reason=UNKNOWN)
 
 
 _PLAIN: Final[Mapping[str, type]] = {"int": int, "str": str, "bool": bool}

@@ -25,6 +25,7 @@ from gc_otel.service.status import PushStatus, Status
 if TYPE_CHECKING:
     from gc_otel.otel.otlp import Push
     from gc_otel.service.absence import Absence
+    from gc_otel.service.burial import Burial
     from gc_otel.service.following import Following
     from gc_otel.service.http import Server
     from gc_otel.service.ledger import Ledger
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gc_otel.service.pushing import Pushing
     from gc_otel.service.reception import Reception
     from gc_otel.service.recorded import Recorded
+    from gc_otel.service.totals import Totals
 
 #: So often the folder is looked through when nothing else happens; every scrape looks through it too.
 _BEAT_S: Final = 0.5
@@ -81,6 +83,7 @@ class _Exporter:
         push: Push | NotSupported | None,
     ) -> None:
         from gc_otel.service.absence import PATIENCE_S, Absence
+        from gc_otel.service.burial import Burial, say_ending
         from gc_otel.service.following import PAGE, PUSH, Following
         from gc_otel.service.http import App, Server, is_loopback
         from gc_otel.service.ledger import Ledger
@@ -88,6 +91,7 @@ class _Exporter:
         from gc_otel.service.page.build import make_page
         from gc_otel.service.reception import Reception
         from gc_otel.service.sampling import Sampling
+        from gc_otel.service.totals import open_totals
 
         self._folder, self._claim, self._linger_s, self._signals = folder, claim, linger_s, signals
         self._launchers: dict[int, Followed] = {}
@@ -97,6 +101,8 @@ class _Exporter:
         self._address = address_of(listening)
         self._ledger: Ledger = Ledger()
         self._absence: Absence = Absence(PATIENCE_S)
+        self._totals: Totals = open_totals(folder, self._ledger.note_fault)
+        self._burial: Burial = Burial(folder, self._totals, note_fault=self._ledger.note_fault, say=say_ending)
         self._following: Following = Following(
             folder,
             note_fault=self._ledger.note_fault,
@@ -105,7 +111,7 @@ class _Exporter:
             ended=self._bury,
         )
         sampling = Sampling(self._following, config, self._ledger)
-        self._metrics: Metrics = Metrics(self._following, sampling, config, self._ledger)
+        self._metrics: Metrics = Metrics(self._following, sampling, self._totals, config, self._ledger)
         self._push = push
         self._pushing: Pushing | None = self._make_pushing()
         self._reception: Reception = Reception(claim, follow=self._welcome, status=self._status)
@@ -161,13 +167,14 @@ class _Exporter:
             for fd in ready & self._launchers.keys():
                 self._let_go(self._launchers[fd])
             self._following.refresh()
+            self._burial.settle()
             self._is_ready = True
             self._warn_of_the_absent()
 
     def _wait(self) -> set[int]:
         poll = select.poll()
         pidfds = [each.pidfd for each in self._following.living() if each.pidfd >= 0]
-        for fd in (self._signals.fd, *self._reception.fds(), *self._launchers, *pidfds):
+        for fd in (self._signals.fd, *self._reception.fds(), *self._launchers, *pidfds, *self._burial.fds()):
             poll.register(fd, select.POLLIN)
         timeout_s = _BEAT_S if self._linger_s is None else min(_BEAT_S, max(0.01, self._linger_s))
         # A process that ended between two lines above shows as a closed descriptor, which is news as well.
@@ -181,7 +188,7 @@ class _Exporter:
             time.sleep(0.1)
 
     def _is_over(self) -> bool:
-        signals, is_idle = self._signals, not (self._launchers or self._following.living())
+        signals, is_idle = self._signals, not self._launchers and not self._following.living() and self._burial.is_idle
         if signals.is_interrupted or signals.terminations > 1 or (signals.terminations and is_idle):
             return True
         if not is_idle:
@@ -193,10 +200,11 @@ class _Exporter:
 
     def _found(self, recorded: Recorded) -> None:
         self._absence.found(recorded)
+        self._burial.watch(recorded)
         self._signals.wake()  # its pidfd is to be waited for
 
-    def _bury(self, _: Recorded) -> None:
-        """A process has gone.  Its flight file stays for `gc-otel ps --all`; nothing more is kept of it yet."""
+    def _bury(self, recorded: Recorded) -> None:
+        self._burial.note(recorded)
         if self._pushing is not None:
             self._pushing.note_ended()
 
@@ -253,6 +261,7 @@ class _Exporter:
             self._stop_sampling,
             self._stop_pushing,
             self._following.close,
+            self._burial.close,
             self._let_all_go,
             self._reception.close,
             self._claim.release,

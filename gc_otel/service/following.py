@@ -26,6 +26,9 @@ PUSH: Final = "push"
 NoteFault = Callable[[str, BaseException], None]
 _Entry = tuple[str, int]  # name and inode: a file that takes the name of another one is a new one
 
+#: A program that replaces itself (exec) keeps its start; clocks that are read one after the other differ a little.
+_SAME_START_NS: Final = 1_000_000_000
+
 #: What could not be read is tried again so often: it may have been a passing want of descriptors.
 _AGAIN_NS: Final = 30_000_000_000
 
@@ -38,6 +41,10 @@ def _nothing(_: Recorded) -> None:
     """For nobody who wants to know."""
 
 
+def _let_go(recorded: Recorded) -> None:
+    recorded.let_go()
+
+
 @dataclass(slots=True)
 class _Refused:
     why: Unreadable
@@ -48,7 +55,8 @@ class Following:
     """All recorded processes of a folder.  Any thread may call; a lock is held while the folder is looked through.
 
     ``readers`` are those that the last numbers of the dead are kept for.  ``found`` is called with every process at first sight, ``ended`` with each that has gone, before
-    anything of it is forgotten.  Both run under the lock.
+    anything of it is forgotten, and with each that was dead before.  Both run under the lock.  What ``ended`` is
+    given still has its file and its pidfd: who is told lets go of them.
     """
 
     def __init__(
@@ -58,7 +66,7 @@ class Following:
         note_fault: NoteFault,
         readers: Sequence[str] = (PAGE,),
         found: Callable[[Recorded], None] = _nothing,
-        ended: Callable[[Recorded], None] = _nothing,
+        ended: Callable[[Recorded], None] = _let_go,
     ) -> None:
         self._folder = folder
         self._note_fault = note_fault
@@ -111,15 +119,17 @@ class Following:
         self._adopt(recorded)
 
     def _adopt(self, recorded: Recorded) -> None:
-        """Follow it, unless it was dead before this began, or is an older file of the same process."""
+        """Follow it, unless it was dead before this began, or is an older file of the same process: those are only buried."""
         alive = recorded.is_alive()
         before = self._by_key.get(recorded.key)
         is_old = not alive and recorded.identity.created_unix_ns < self._since_unix_ns
         is_older = before is not None and before.identity.created_unix_ns > recorded.identity.created_unix_ns
         if is_old or is_older:
-            recorded.end()
+            recorded.is_replaced = before is not None and is_older and _is_same_process(before, recorded)
+            self._end(recorded)
             return
         if before is not None:  # its program was replaced by exec, or its pid was used again
+            before.is_replaced = _is_same_process(before, recorded)
             self._replace(before)
         recorded.owed = set(self._readers)
         recorded.label = self._label(recorded)
@@ -153,7 +163,9 @@ class Following:
     def distrust(self, recorded: Recorded, error: Exception) -> None:
         """Its file cannot be believed any more: it is passed over as one that never could."""
         with self._lock:
-            recorded.end()
+            if not recorded.is_ended:  # else whoever was told lets go of it
+                recorded.end()
+                recorded.let_go()
             self.forget([recorded])
             for entry in [each for each in self._seen if each[0] == recorded.path.name]:
                 self._seen.discard(entry)
@@ -198,7 +210,9 @@ class Following:
         """Let go of all files and pidfds."""
         with self._lock:
             for recorded in self._by_key.values():
-                recorded.end()
+                if not recorded.is_ended:  # else whoever was told lets go of it
+                    recorded.end()
+                    recorded.let_go()
             self._by_key.clear()
             self._replaced.clear()
 
@@ -206,3 +220,7 @@ class Following:
 def _why(path: Path, error: Exception) -> Unreadable:
     reason = str(error).removeprefix(f"{path.name} ")
     return Unreadable(path, reason, getattr(error, "remedy", FlightFileError.remedy))
+
+
+def _is_same_process(one: Recorded, other: Recorded) -> bool:
+    return abs(one.identity.started_unix_ns - other.identity.started_unix_ns) < _SAME_START_NS

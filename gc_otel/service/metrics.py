@@ -18,6 +18,7 @@ from gc_otel.service.ledger import Ledger
 from gc_otel.service.pushing import Collected, Pushes
 from gc_otel.service.recorded import Recorded
 from gc_otel.service.sampling import Sampling
+from gc_otel.service.totals import Totals
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import ResourceMetrics
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
 class Metrics:
     """Renders the page of all processes."""
 
-    def __init__(self, following: Following, sampling: Sampling, config: Config, ledger: Ledger) -> None:
+    def __init__(
+        self, following: Following, sampling: Sampling, totals: Totals, config: Config, ledger: Ledger
+    ) -> None:
         self._following = following
         self._sampling = sampling
+        self._totals = totals
         self._ledger = ledger
         self._producer = Producer(config, ledger.note_fault)
         self._page = Page(self._produce, self._rendered)
@@ -70,13 +74,19 @@ class Metrics:
         # Who ends from here on is shown with the numbers of now, and once more on the next page.
         shown = [(recorded, recorded.is_ended) for recorded in self._following.shown(reader)]
         made = [one for recorded, _ in shown if (one := self._of_process(recorded)) is not None]
-        own = self._producer.of_exporter(self._numbers(), now_unix_ns=time.time_ns())
+        # Saved before anybody sees them: what was shown once is never less.
+        self._totals.save()
+        now_unix_ns = time.time_ns()
+        made += [self._producer.of_service(each, now_unix_ns=now_unix_ns) for each in self._totals.services()]
+        own = self._producer.of_exporter(self._numbers(), now_unix_ns=now_unix_ns)
         return Collected([*made, own], [recorded for recorded, is_ended in shown if is_ended])
 
     def _of_process(self, recorded: Recorded) -> ResourceMetrics | None:
         try:
             self._sampling.sample_new(recorded)
-            return self._producer.of_process(recorded.snapshot(), self._resource(recorded), now_unix_ns=time.time_ns())
+            snapshot = recorded.snapshot()
+            self._totals.count(recorded.path.stem, snapshot.identity.service_name, snapshot.collector)
+            return self._producer.of_process(snapshot, self._resource(recorded), now_unix_ns=time.time_ns())
         except (FlightFileError, OSError) as error:
             self._following.distrust(recorded, error)
         except Exception as error:  # noqa: BLE001 - contained and noted: the others are shown all the same

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -12,14 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from gc_otel.errors import NotConsistent
+from gc_otel.errors import FlightFileError, NotConsistent
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import FlightFile
 from gc_otel.flight.heap_reader import HeapReader
 from gc_otel.flight.snapshot import Collector, Identity, Memory, Snapshot
+from gc_otel.flight.source import Source
+from gc_otel.flight.still import Still
 from gc_otel.service.figures import Trail
-from gc_otel.service.fleet import own_pid_namespace
+from gc_otel.service.fleet import Process, own_pid_namespace
 from gc_otel.service.history import History, Tallies
+from gc_otel.service.kernel import has_ended, start_ticks
+from gc_otel.service.remains import Remains, read_remains
 
 T = TypeVar("T")
 
@@ -32,6 +35,7 @@ class Recorded:
     be of another file.
 
     ``label`` is its pid as a label, unique among the processes shown.  ``memory`` is what was sampled from outside.
+    ``was_alive``: at first sight.  ``is_replaced``: the same process has a newer file, because it became another program (exec).
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +51,7 @@ class Recorded:
         except BaseException:
             self._file.close()
             raise
+        self.start_ticks = None if self.pidfd < 0 else start_ticks(self.identity.pid)
         self.label: int | str = self.identity.pid
         self.memory: Memory | None = None
         self.history = History()
@@ -54,7 +59,9 @@ class Recorded:
         self.trail = Trail()
         #: Who has not had its last numbers: names of readers, see :class:`gc_otel.service.following.Following`.
         self.owed: set[str] = set()
+        self.was_alive = self._file.is_alive()
         self.is_ended = False
+        self.is_replaced = False
         self.ended_monotonic_ns = 0
 
     @property
@@ -71,7 +78,7 @@ class Recorded:
     def is_alive(self) -> bool:
         """Whether the process still has the file mapped, and has not ended."""
         with self._lock:
-            return self._file is not None and self._file.is_alive() and not _has_ended(self.pidfd)
+            return self._file is not None and self._file.is_alive() and not has_ended(self.pidfd)
 
     def _open_pidfd(self) -> int:
         """A pidfd, or -1: of another namespace, not to be had, or the process has just gone.
@@ -95,7 +102,7 @@ class Recorded:
         FlightFileError when the file cannot be believed any more.
         """
         with self._lock:
-            if self._file is not None:
+            if self._file is not None and not self.is_ended:
                 self.last = self._read(self._file, self.last)
             last = self.last
         return last if self.memory is None else replace(last, memory=self.memory)
@@ -105,7 +112,7 @@ class Recorded:
         with self._lock:
             return None if self._file is None else how(self._file)
 
-    def _read(self, file: FlightFile, before: Snapshot | None) -> Snapshot:
+    def _read(self, file: Source, before: Snapshot | None) -> Snapshot:
         # What its writer, stopped or dead in the middle of it, does not let us copy is as it was before:
         # a series that goes away and comes back is worse than one that stands for a moment.
         collector = _lean_collector(file)
@@ -124,34 +131,50 @@ class Recorded:
         )
 
     def end(self) -> None:
-        """It has gone: take its last numbers, and let go of file and pidfd."""
+        """It has gone: take its last numbers.  File and pidfd stay open for who buries it: :meth:`let_go`."""
         with self._lock:
+            if self.is_ended:
+                return
             if self._file is not None:
                 with contextlib.suppress(Exception):  # truncated meanwhile, perhaps: then the last numbers are the last
-                    self.last = self._read(self._file, self.last)
-                    self.identity = reader.read_identity(self._file)
-                self._file.close()
-                self._file = None
+                    self._take_last(self._file)
             self.identity = replace(self.identity, exited_unix_ns=self.identity.exited_unix_ns or time.time_ns())
             self.last = replace(self.last, identity=self.identity)
+            self.is_ended = True
+            self.ended_monotonic_ns = time.monotonic_ns()
+
+    def _take_last(self, file: FlightFile) -> None:
+        still = Still(file.copy(0, layout.FILE_BYTES))
+        self.last = self._read(still, self.last)
+        self.identity = reader.read_identity(still)
+
+    def remains(self) -> Remains:
+        """All that is in its file, after its end; the last that was known, where it cannot be read any more."""
+        with self._lock:
+            try:
+                if self._file is not None:
+                    return read_remains(self._file, self.path)
+            except (FlightFileError, OSError):
+                pass  # truncated under us
+            return Remains(Process(self.path, alive=False, snapshot=self.last), ())
+
+    def copy(self) -> bytes:
+        """The bytes of its file."""
+        with self._lock:
+            return b"" if self._file is None else self._file.copy(0, layout.FILE_BYTES)
+
+    def let_go(self) -> None:
+        """Close file and pidfd."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
             if self.pidfd >= 0:
                 os.close(self.pidfd)
                 self.pidfd = -1
-            if not self.is_ended:
-                self.is_ended = True
-                self.ended_monotonic_ns = time.monotonic_ns()
 
 
-def _has_ended(pidfd: int) -> bool:
-    """What a pidfd says; False without one.  A lock can outlive its process: in a child that shares its memory (vfork)."""
-    if pidfd < 0:
-        return False
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _lean_collector(file: FlightFile) -> Collector:
+def _lean_collector(file: Source) -> Collector:
     """Without the single events, which take longer to read than all the rest."""
     return reader.read_collector(file, latest_since=layout.ABSENT, longest=False)
 

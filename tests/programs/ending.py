@@ -1,11 +1,12 @@
 """Record, and end in the way that is asked for; a reader that was told the file's name holds it open meanwhile.
 
-Usage: ending.py KIND HOW.  Prints the flight file's path, and ends when standard input does.
+Usage: ending.py KIND HOW [run].  With "run" in run mode.  Prints the flight file's path, and ends when standard input does.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,14 @@ def end(how: str) -> None:
         os.abort()
     if how == "segmentation fault":
         ctypes.string_at(0)
+    if how == "in a collection":
+        gc.callbacks.append(lambda phase, info: os.kill(os.getpid(), signal.SIGKILL) if phase == "start" else None)
+        gc.collect(1)
+    if how == "exec":
+        os.execvp("sleep", ["sleep", "600"])
+    if how == "stop":
+        stop()
+        signal.pause()
     if how.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, how))
         signal.pause()
@@ -65,9 +74,11 @@ def end(how: str) -> None:
         sys.exit(1)
 
 
-probe.start(Config.from_env({**os.environ, "GC_OTEL_RECORDER": sys.argv[1]}))
+gc.disable()
+stop = probe.start(Config.from_env({**os.environ, "GC_OTEL_RECORDER": sys.argv[1]}), run_mode=sys.argv[3:] == ["run"])
 recording = probe.current()
 assert recording is not None
+gc.collect()
 print(recording.path, flush=True)
 sys.stdin.read()
 end(sys.argv[2])

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import gc_otel
+from gc_otel.flight.file import FlightFile
+from gc_otel.flight.reader import read_identity
 
 TELL = Path(__file__).parent / "programs" / "tell.py"
 
@@ -44,11 +46,13 @@ def start(make_venv, plain_env):
     "flags", [(), ("-I",), ("-E",), ("-s",), ("-B", "-W", "error"), *([("-P",)] if sys.version_info >= (3, 11) else [])]
 )
 def test_it_loads(start, flags, flight_dir):
-    """Under every option but -S, and nothing but the recorder."""
+    """Under every option but -S, and nothing but the recorder; its last numbers are left for an exporter."""
     told = start(*flags)
     assert told["recording"]["run_mode"]
     assert told["imported"] == []
-    assert list(flight_dir.iterdir()) == []
+    assert [str(path) for path in flight_dir.iterdir()] == [told["recording"]["path"]]
+    with FlightFile(told["recording"]["path"]) as file:
+        assert (read_identity(file).state, file.is_alive()) == ("exited", False)
 
 
 def test_it_loads_with_safe_path(start):

@@ -25,13 +25,16 @@ from gc_otel.flight.folder import Folder, open_folder
 from gc_otel.flight.mapping import PythonMapping
 from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.probe.identity import header_fields
+from gc_otel.service.burial import Burial
 from gc_otel.service.control import Claim, Followed
+from gc_otel.service.endings import Ending
 from gc_otel.service.exporter import serve
 from gc_otel.service.following import Following
 from gc_otel.service.ledger import Ledger
 from gc_otel.service.metrics import Metrics
 from gc_otel.service.port import listen
 from gc_otel.service.sampling import Sampling
+from gc_otel.service.totals import open_totals
 
 PATIENCE_S = 60.0
 
@@ -108,10 +111,25 @@ class Service:
     """All parts that make a page, in this process and without a server."""
 
     def __init__(self, folder: Folder, config: Config) -> None:
+        self.config = config
         self.ledger = Ledger()
-        self.following = Following(folder, note_fault=self.ledger.note_fault)
+        self.totals = open_totals(folder, self.ledger.note_fault)
+        self.said: list[Ending] = []
+        self.burial = Burial(folder, self.totals, note_fault=self.ledger.note_fault, say=self.said.append)
+        self.following = Following(
+            folder, note_fault=self.ledger.note_fault, found=self.burial.watch, ended=self.burial.note
+        )
         self.sampling = Sampling(self.following, config, self.ledger)
-        self.metrics = Metrics(self.following, self.sampling, config, self.ledger)
+        self.metrics = Metrics(self.following, self.sampling, self.totals, config, self.ledger)
+
+    def turn(self) -> None:
+        """As the exporter's main loop does it."""
+        self.following.refresh()
+        self.burial.settle()
+
+    def close(self) -> None:
+        self.following.close()
+        self.burial.close()
 
     def page(self, accept: str = "") -> str:
         return self.metrics.render(accept).body.decode()
@@ -121,7 +139,7 @@ class Service:
 def service(folder: Folder) -> Iterator[Service]:
     made = Service(folder, Config())
     yield made
-    made.following.close()
+    made.close()
 
 
 def series(page: str) -> list[str]:
