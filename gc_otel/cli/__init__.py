@@ -37,6 +37,7 @@ class Command:
 COMMANDS: Final = (
     Command("run", "start a program recorded, with its metrics on one address"),
     Command("exporter", "serve the metrics of all recorded processes of a flight folder"),
+    Command("page", "print where the live page is, with the token that opens it"),
     Command("ps", "list the recorded processes of this user"),
     Command("census", "what is on the heap of a process that runs now: types, objects, bytes, and what grows"),
     Command("cycles", "which garbage cycles a process has now, exactly, found in a child of it that nobody notices"),

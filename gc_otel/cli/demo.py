@@ -1,6 +1,6 @@
 """Start a small HTTP service with its own traffic, recorded, to look at.
 
-The service is started by `gc-otel run`. The first line says where /metrics is. Every 2 seconds a line follows, read
+The service is started by `gc-otel run`. The first line says where the live page is. Every 2 seconds a line follows, read
 from the service's flight file by this other process: collections by generation, the 99th percentile and the longest of
 the pauses, the share of time in the collector, and memory. Ctrl-C ends all of it.
 """
@@ -32,6 +32,7 @@ from gc_otel.demo.interval import Interval, between
 from gc_otel.demo.scenarios import SCENARIOS
 from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
+from gc_otel.flight.folder import Folder
 from gc_otel.service.fleet import read_snapshot
 
 if TYPE_CHECKING:
@@ -124,10 +125,12 @@ class Line:
 
 def _watch(arguments: argparse.Namespace, service: Service, announcement: Announcement, stop: Stop) -> None:
     from gc_otel.demo.traffic import REQUESTS_PER_S, Traffic
+    from gc_otel.service.page.token import page_address
 
     with FlightFile(announcement.flight_file) as file, Traffic(HOST, announcement.app_port) as traffic:
         identity = read_snapshot(file)[0].identity
         start = {
+            "page_url": page_address(announcement.metrics_url.removesuffix("/metrics"), _folder_of(announcement)),
             "metrics_url": announcement.metrics_url,
             "service_url": f"http://{HOST}:{announcement.app_port}/",
             "scenario": arguments.scenario,
@@ -140,6 +143,10 @@ def _watch(arguments: argparse.Namespace, service: Service, announcement: Announ
         printer.start(start)
         for elapsed_s, interval in _intervals(file, service, stop.fd, arguments.seconds):
             printer.line(Line(elapsed_s, interval, traffic.answered))
+
+
+def _folder_of(announcement: Announcement) -> Folder:
+    return Folder(announcement.flight_file.parent)
 
 
 def _intervals(
@@ -208,7 +215,8 @@ class _TextPrinter:
 
     def start(self, start: dict[str, Any]) -> None:
         style = self._style
-        print(f"metrics   {style('bold', start['metrics_url'])}")
+        print(f"page      {style('bold', start['page_url'])}")
+        print(f"metrics   {start['metrics_url']}")
         print(f"scenario  {start['scenario']}: {SCENARIOS[start['scenario']][0]}")
         print(f"process   pid {start['pid']}, {start['recorder']} recorder, {start['requests_per_s']:g} requests/s")
         print(style("dim", "Ctrl-C ends it. In another terminal: gc-otel ps"), end="\n\n", flush=True)

@@ -1,6 +1,6 @@
 """Serve the metrics of all recorded processes of a flight folder.
 
-The first line says where. `gc-otel run` starts such a service by itself; this one is alone and goes on for ever, as a
+The first line says where; on a terminal the second is the live page's address (else `gc-otel page` prints it). `gc-otel run` starts such a service by itself; this one is alone and goes on for ever, as a
 system service or a sidecar does. There is one for each folder. SIGTERM: it waits for the last recorded process; Ctrl-C, or
 a second SIGTERM: it ends.
 """
@@ -8,6 +8,7 @@ a second SIGTERM: it ends.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -94,6 +95,7 @@ def _who_is_there(folder: Folder) -> str:
 def _serve(claim: Claim, config: Config, linger_s: float | None) -> int:
     from gc_otel.otel.otlp import Push, lines_of, push_or_why_not
     from gc_otel.service.exporter import serve
+    from gc_otel.service.page.token import page_address
     from gc_otel.service.port import PortRefused, address_of, listen
 
     try:
@@ -103,6 +105,9 @@ def _serve(claim: Claim, config: Config, linger_s: float | None) -> int:
         say_error(str(error), error.remedy)
         return _EXIT_NOT_STARTED
     print(f"{address_of(listening)}/metrics", flush=True)
+    if config.page and sys.stdout.isatty():  # a log must not have the token: there `gc-otel page` tells
+        with contextlib.suppress(OSError):
+            print(page_address(address_of(listening), claim.folder), flush=True)
     push = push_or_why_not(os.environ)
     if isinstance(push, Push):
         print(printable(f"pushed by OTLP every {push.interval_s:g} s: {push.endpoint}"), flush=True)

@@ -19,6 +19,7 @@ from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError
 
 if TYPE_CHECKING:
+    from gc_otel.flight.folder import Folder
     from gc_otel.service.beside import Exporter
 
 EXIT_REFUSED: Final = 2
@@ -121,6 +122,7 @@ def _prepare(arguments: argparse.Namespace, words: list[str]) -> dict[str, str] 
     else:
         if not arguments.quiet:
             _say_where(exporter, config)
+            _say_page(exporter, config, folder)
         settings |= {"host": exporter.host, "port": str(exporter.port)}
     return program.environment(os.environ, **settings)
 
@@ -137,6 +139,19 @@ def _say_where(exporter: Exporter, config: Config) -> None:
     if sys.stderr is not None and (exporter.note or config.port != exporter.port):
         note = f" ({exporter.note})" if exporter.note else ""
         print(printable(f"gc-otel: metrics at {exporter.address}/metrics{note}"), file=sys.stderr, flush=True)
+
+
+def _say_page(exporter: Exporter, config: Config, folder: Folder) -> None:
+    """Only on a terminal: what goes elsewhere is kept as a log, where the token must not stand."""
+    from gc_otel.cli.output import printable
+    from gc_otel.service.page.token import page_address
+
+    if config.page and sys.stderr is not None and sys.stderr.isatty():
+        try:
+            said = page_address(exporter.address, folder)
+        except OSError as error:
+            said = f"is for nobody: {error}"
+        print(printable(f"gc-otel: page {said}"), file=sys.stderr, flush=True)
 
 
 def _start_again_alone(arguments: argparse.Namespace, words: list[str]) -> None:

@@ -15,8 +15,7 @@ LEAK_BYTES_MOST: Final = 512 * 2**20
 _PRODUCTS: Final = 5_000
 _ITEMS_PER_REQUEST: Final = 500
 _NODES_PER_REQUEST: Final = 4_000
-_SESSION_TEXT_BYTES: Final = 16 * 2**10
-_SESSION_EVENTS: Final = 40
+_SESSION_VISITS: Final = 100
 
 Handler = Callable[[], dict[str, object]]
 
@@ -39,10 +38,35 @@ def healthy() -> Handler:
     return handle
 
 
+class Visit:
+    """One page that somebody has seen."""
+
+    __slots__ = ("agent", "at", "country", "page", "referrer", "status", "took_ms", "variant")
+
+    def __init__(self, at: int, page: str) -> None:
+        self.at, self.page = at, page
+        self.agent, self.country, self.referrer, self.variant = "demo", "DE", "/", "a"
+        self.status, self.took_ms = 200, 7
+
+
+class Session:
+    """What a request leaves behind."""
+
+    __slots__ = ("user", "visits")
+
+    def __init__(self, number: int) -> None:
+        self.user = f"user {number}"
+        self.visits = [Visit(number * 1000 + step, f"/products/{number}/{step}") for step in range(_SESSION_VISITS)]
+
+
+#: The cache that forgets nothing.  A global, as such caches are.
+SESSIONS: Final[dict[int, Session]] = {}
+
+
 def leak(most_bytes: int = LEAK_BYTES_MOST) -> Handler:
     """Every request leaves a session in a cache that forgets nothing, up to ``most_bytes``."""
-    cache: dict[int, dict[str, object]] = {}
-    sizes: list[int] = []
+    SESSIONS.clear()
+    size_bytes = _size_bytes(Session(1))
     requests = itertools.count(1)
     lock = threading.Lock()
     respond = healthy()
@@ -50,31 +74,17 @@ def leak(most_bytes: int = LEAK_BYTES_MOST) -> Handler:
     def handle() -> dict[str, object]:
         number = next(requests)
         with lock:
-            if not sizes or len(sizes) * sizes[0] < most_bytes:
-                cache[number] = _session(number)
-                sizes.append(_size_bytes(cache[number]) if not sizes else sizes[0])
-        return {**respond(), "sessions": len(cache)}
+            if len(SESSIONS) * size_bytes < most_bytes:
+                SESSIONS[number] = Session(number)
+        return {**respond(), "sessions": len(SESSIONS)}
 
     return handle
 
 
-def _session(number: int) -> dict[str, object]:
-    # Written, not only reserved: pages that nobody wrote to are no part of RSS.
-    text = bytearray(b"%d " % (number % 10) * (_SESSION_TEXT_BYTES // 2))
-    events: list[object] = [
-        {"at": number * 1000 + step, "page": f"/products/{step}"} for step in range(_SESSION_EVENTS)
-    ]
-    return {"user": f"user {number}", "text": text, "events": events}
-
-
-def _size_bytes(value: object) -> int:
-    """Of an object and all that it holds, as CPython tells it."""
-    held: list[object] = []
-    if isinstance(value, dict):
-        held = [*value.keys(), *value.values()]
-    elif isinstance(value, list):
-        held = value
-    return sys.getsizeof(value) + sum(_size_bytes(each) for each in held)
+def _size_bytes(session: Session) -> int:
+    """Of a session and all that only it holds, as CPython tells it."""
+    visits = sum(sys.getsizeof(each) + sys.getsizeof(each.at) + sys.getsizeof(each.page) for each in session.visits)
+    return visits + sum(map(sys.getsizeof, (session, session.user, session.visits)))
 
 
 class Node:

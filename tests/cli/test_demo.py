@@ -129,12 +129,16 @@ def test_a_port_in_use_is_one_clear_line(flight_dir, capfd):
 
 
 def test_the_text_is_a_table_under_an_address(call, flight_dir, monkeypatch):
-    """The first line is the address of /metrics; the columns stand under their headings."""
+    """The first line is the address of the page, with its token; the columns stand under their headings."""
     monkeypatch.setattr(demo, "LINE_EVERY_S", 0.7)
     said = call("demo", "--port", "0", "--seconds", "1.4", "--scenario", "leak")
     assert (said.code, said.err) == (0, "")
     head, _, body = said.out.partition("\n\n")
-    assert head.startswith(f"metrics   http://{HOST}:")
+    page, metrics = head.splitlines()[:2]
+    token = (flight_dir / "page.token").read_text()
+    assert page.startswith(f"page      http://{HOST}:")
+    assert page.endswith(f"/?token={token}")
+    assert metrics == page.replace("page   ", "metrics").replace(f"?token={token}", "metrics")
     assert "scenario  leak: a cache that forgets nothing" in head
     heading, *lines = body.splitlines()
     assert heading.split() == ["time", "gen", "0", "gen", "1", "gen", "2", "p99", "longest", "in", "GC", "RSS"]

@@ -71,7 +71,7 @@ def test_the_leak_stops_where_it_was_told_to(quiet_gc):
     sessions = [handle()["sessions"] for _ in range(60)]
     last = sessions[-1]
     assert sessions == [*range(1, last + 1), *[last] * (60 - last)]
-    size_bytes = scenarios._size_bytes(scenarios._session(1))
+    size_bytes = scenarios._size_bytes(scenarios.Session(1))
     assert (last - 1) * size_bytes < 500_000 <= last * size_bytes
     assert 16_000 < size_bytes < 64_000  # at 60 requests a second, 1 to 4 MB
 

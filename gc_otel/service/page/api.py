@@ -97,7 +97,8 @@ class Api:
         """What was asked of the process, the latest first; their answers are under their ids."""
         subject = self._subjects.find(name)
         file = subject.process.path.stem
-        return {"now_unix_ms": _now_unix_ms(), "requests": [each.summary() for each in self._errands.of(file)]}
+        asked = [each.summary() for each in self._errands.of(file)]
+        return {"now_unix_ms": _now_unix_ms(), "verbs": sorted(VERBS), "requests": asked}
 
     def ask(self, request: Request, name: str, verb: str) -> dict[str, Any]:
         """Ask the process for something; the answer is at ``/api/v1/answers/{id}``."""
