@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("exporter", "serve the metrics of all recorded processes of a flight folder"),
     Command("page", "print where the live page is, with the token that opens it"),
     Command("ps", "list the recorded processes of this user"),
+    Command("top", "watch the recorded processes: pauses, time in GC, memory and its growth"),
     Command("census", "what is on the heap of a process that runs now: types, objects, bytes, and what grows"),
     Command("cycles", "which garbage cycles a process has now, exactly, found in a child of it that nobody notices"),
     Command("doctor", "say what is found, what works, what was dropped and why, and what to do about it"),

@@ -45,7 +45,8 @@ _HEADINGS: Final = (
 _RIGHT: Final = frozenset({"PID", "UPTIME", "COLLECTIONS", "LONGEST", "IN GC", "BLOCKS", "RSS"})
 _SERVICE_LETTERS_MOST: Final = 32
 
-_HOW_TO_START: Final = """\
+#: What to do where there is nobody to show.
+HOW_TO_START: Final = """\
 No recorded process{where}. To record one:
   gc-otel run -- python app.py                any program as it is, with its metrics on one address
   opentelemetry-instrument python app.py      with gc_otel installed beside the app
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    folder = _folder(arguments.dir)
+    folder = folder_of(arguments.dir)
     found = fleet.read_fleet(folder)
     shown = [process for process in found.processes if process.alive or arguments.all]
     if arguments.json:
@@ -75,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _folder(given: str | None) -> Folder | None:
+def folder_of(given: str | None) -> Folder | None:
+    """The folder of an option --dir, else of the settings; None while nobody has made it."""
     if given is not None:
         return fleet.given_folder(given)
     config = Config.from_env()
@@ -88,7 +90,7 @@ def _folder(given: str | None) -> Folder | None:
 def _print_table(shown: list[Process], found: Fleet, *, everyone: bool) -> None:
     dead = sum(not process.alive for process in found.processes)
     if not shown:
-        print(_HOW_TO_START.format(where=" is alive" if dead and not everyone else ""))
+        print(HOW_TO_START.format(where=" is alive" if dead and not everyone else ""))
     else:
         style = Style()
         heading, *rows = table(_HEADINGS, [_row(process) for process in shown], right=_RIGHT)

@@ -101,12 +101,12 @@ def figures(
     if _holds_all(collector, now_ns - window_ns):
         return _of_events(collector, ring, window_ns, now_ns)
     now = Mark(now_ns, collector.generations)
-    if before is not None and before.at_ns < now_ns and not _has_gone_back(before, now):
+    ring_since_ns = collector.latest[0].start_ns if collector.latest else now_ns
+    # At the first readings of a busy process its ring goes further back than they do.
+    if before is not None and before.at_ns < ring_since_ns and not _has_gone_back(before, now):
         return _of_difference(collector, before, now)
-    if collector.latest:  # the first reading of a busy process: as far back as its ring goes
-        first = collector.latest[0]
-        window_ns = max(1, now_ns - first.start_ns)
-        return _of_events(collector, collector.latest, window_ns, now_ns)
+    if collector.latest:
+        return _of_events(collector, collector.latest, max(1, now_ns - ring_since_ns), now_ns)
     return Figures(window_ns, Pauses(0, None, None, None, is_estimate=False), None, ())
 
 

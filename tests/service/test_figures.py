@@ -112,6 +112,17 @@ def test_a_busy_process_is_told_by_the_difference():
     assert made.share_in_gc == pytest.approx((5999 * 0.0002 + 0.03) / 60)
 
 
+def test_a_mark_of_just_now_is_not_preferred_to_the_ring():
+    """Somebody noted the counters an instant ago: that window is too short to tell of anything."""
+    now_ns = 1000 * SECOND_NS
+    events = busy(2000, until_ns=now_ns)
+    hanging = CollectionInProgress(now_ns - 200 * MS, 2, 1)
+    before = Mark(now_ns - MS, collector(events).generations)
+    made = figures(collector(events, in_progress=hanging), before, since_ns=0, now_ns=now_ns)
+    assert made.pauses.collections == RING
+    assert made.share_in_gc < 0.6
+
+
 def test_a_longest_that_is_none_of_the_longest_is_bounded_by_its_bucket():
     """Older collections were longer than all of this minute's: no more is known than the bucket."""
     now_ns = 1000 * SECOND_NS
