@@ -1,4 +1,4 @@
-"""Prints the table: ``python -m benchmarks [--quick] [--full] [--only NAME] [--json FILE]``, from the root of the checkout."""
+"""Prints the table: ``python -m benchmarks [--quick] [--full] [--only NAME,NAME] [--json FILE]``, from the root of the checkout."""
 
 from __future__ import annotations
 
@@ -54,9 +54,18 @@ def _arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="few rounds, no verdicts: whether it runs, not how fast it is"
     )
     parser.add_argument("--full", action="store_true", help="census: a heap of ten million objects too (3 GB)")
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument(
+        "--only", action="extend", type=_names, metavar="NAME[,NAME...]", help=f"some of {', '.join(BENCHMARKS)}"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        raise argparse.ArgumentTypeError(f"no benchmark is called {', '.join(unknown)}: {', '.join(BENCHMARKS)}")
+    return names
 
 
 def _as_json(results: Iterable[Result], *, quick: bool) -> dict[str, object]:
@@ -71,7 +80,7 @@ def _as_json(results: Iterable[Result], *, quick: bool) -> dict[str, object]:
 def _table(result: Result) -> list[str]:
     """Markdown, aligned, so that README can show it as it is."""
     headings = (*_HEADINGS[:2], result.spread, *_HEADINGS[3:])
-    cells = [headings, *(_cells(row) for row in result.rows)]
+    cells = [headings, *(_cells(row, of_ratio="ratio" in result.spread) for row in result.rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
@@ -80,9 +89,10 @@ def _table(result: Result) -> list[str]:
     return lines
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, *, of_ratio: bool) -> tuple[str, ...]:
     value = "" if row.value is None else f"{_number(row.value)} {row.unit}"
-    spread = "" if row.low is None or row.high is None else f"{_number(row.low)} to {_number(row.high)}"
+    number = "{:.3f}".format if of_ratio else _number
+    spread = "" if row.low is None or row.high is None else f"{number(row.low)} to {number(row.high)}"
     ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
     return row.label, value, spread, ratio, row.target, ", ".join(part for part in (row.verdict, row.note) if part)
 

@@ -1,0 +1,130 @@
+"""The Flask service of ``benchmarks/programs`` under gunicorn: what it is asked, and how it is started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.process import environment, flight_folder, is_there
+
+NEEDS: Final = ("flask", "gunicorn", "opentelemetry.exporter.prometheus")
+START_PATIENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of worker, the requests that are in flight at a time, and the handler."""
+
+    worker: str
+    options: tuple[str, ...]
+    in_flight: int
+    handler: str
+    route: str
+    words: tuple[str, ...]  # what stands in gc.callbacks, in turns
+    groups: int  # of these turns and the same backwards, for each start: about 20 s
+
+    @property
+    def label(self) -> str:
+        """As the table says it."""
+        return f"{self.worker}, {self.handler}"
+
+
+_WORKERS: Final = (("sync worker", ("-k", "sync"), 1), ("4 threads", ("-k", "gthread", "--threads", "4"), 4))
+_HANDLERS: Final = (
+    ("healthy handler", "healthy", ("on", "off"), 70),
+    ("GC-heavy handler", "cycles", ("on", "empty", "off"), 30),
+)
+CASES: Final = tuple(Case(*worker, *handler) for worker in _WORKERS for handler in _HANDLERS)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service; ``metrics`` is the page on which it is published."""
+
+    port: int
+    metrics: str
+
+    def fetch(self, path: str, *, method: str = "GET") -> bytes:
+        """The body of an answer."""
+        return fetch(f"http://127.0.0.1:{self.port}{path}", method=method)
+
+
+def missing() -> list[str]:
+    """What is not installed here; wrk comes from the folder that GCOTEL_CI_COMPONENTS names, or from PATH."""
+    return [name for name in NEEDS if not is_there(name)] + ([] if find_wrk() else ["wrk"])
+
+
+def find_wrk() -> str | None:
+    """Where the real components of the tests are, or anywhere else."""
+    folders = (os.environ.get("GCOTEL_CI_COMPONENTS", ""), os.environ.get("PATH", ""))
+    return shutil.which("wrk", path=os.pathsep.join(filter(None, folders)))
+
+
+def fetch(url: str, *, method: str = "GET") -> bytes:
+    """The body of an answer."""
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def metrics_in_service(port: int) -> tuple[list[str], str]:
+    """Library mode: nothing before gunicorn, and the page is the service's own."""
+    return [], f"http://127.0.0.1:{port}/metrics"
+
+
+def metrics_beside(_port: int) -> tuple[list[str], str]:
+    """Run mode: `gc-otel run` before gunicorn, and the page is its exporter's."""
+    port = free_port()
+    launcher = [sys.executable, "-m", "gc_otel.cli", "run", "--port", str(port), "--linger", "0", "--quiet", "--"]
+    return launcher, f"http://127.0.0.1:{port}/metrics"
+
+
+@contextmanager
+def started(case: Case, app: str, *, run_mode: bool) -> Iterator[Service]:
+    """The service, recorded and ready."""
+    port = free_port()
+    launcher, metrics = (metrics_beside if run_mode else metrics_in_service)(port)
+    gunicorn = ["-m", "gunicorn", "--workers", "1", "--log-level", "error", "--bind", f"127.0.0.1:{port}"]
+    command = [*launcher, sys.executable, *gunicorn, *case.options, f"benchmarks.programs.{app}:app"]
+    with ExitStack() as stack:
+        env = environment(stack.enter_context(flight_folder()), BENCHMARK_GC_OTEL=str(int(not run_mode)))
+        process = subprocess.Popen(command, env=env)
+        try:
+            service = Service(port, metrics)
+            _wait_until_recorded(process, service)
+            yield service
+        finally:
+            process.terminate()
+            process.wait(START_PATIENCE_S)
+
+
+def _wait_until_recorded(process: subprocess.Popen[bytes], service: Service) -> None:
+    """A service that is not recorded would be a fast one."""
+    deadline_s = time.monotonic() + START_PATIENCE_S
+    while not _is_recorded(service):
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            raise RuntimeError(f"nobody is recorded on {service.metrics}")
+        time.sleep(0.05)
+
+
+def _is_recorded(service: Service) -> bool:
+    try:
+        return service.fetch("/healthy") != b"" and b"cpython_gc_collections_total{" in fetch(service.metrics)
+    except OSError:
+        return False
