@@ -9,7 +9,18 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.labels import BY_PROCESS, SELECTED, Variable, either, matchers
+from grafana.labels import (
+    BY_PROCESS,
+    BY_SERVICE,
+    BY_VERSION,
+    NOT_CLEAN,
+    SELECTED,
+    Variable,
+    either,
+    ended,
+    matchers,
+    pick,
+)
 from grafana.names import name
 from grafana.panels import DATASOURCE, Builder
 
@@ -79,11 +90,12 @@ class Board:
         self._builder.with_row(build.Row(title).id(self._next_id()).grid_pos(self._place(COLUMNS, 1)))
         self._wrap()
 
-    def put(self, panel: Builder, width: int, height: int) -> None:
-        """Place a panel right of the one before, or below when there is no room."""
-        if self._x + width > COLUMNS:
-            self._wrap()
-        self._builder.with_panel(panel.id(self._next_id()).grid_pos(self._place(width, height)))
+    def put(self, width: int, height: int, *panels: Builder) -> None:
+        """Place panels of one size right of the one before, or below when there is no room."""
+        for panel in panels:
+            if self._x + width > COLUMNS:
+                self._wrap()
+            self._builder.with_panel(panel.id(self._next_id()).grid_pos(self._place(width, height)))
 
     def render(self) -> str:
         """The dashboard's JSON."""
@@ -121,10 +133,19 @@ def _variable(variable: Variable, outer: tuple[Variable, ...]) -> Builder:
 
 
 def annotate_processes(board: Board) -> None:
-    """Starts and collectors switched off: what explains a jump in any other panel."""
-    uptime = f"{name('process.uptime')}{{{SELECTED}}}"
+    """Starts, versions, deaths, and collectors switched off: what explains a jump in any other panel."""
+    uptime = pick("process.uptime")
     who = "{{service_name}} {{instance}} {{process_pid}}"
     board.annotate("Process started", f"count by ({BY_PROCESS}) ({uptime} < 120)", who, "blue")
+    now, before = (f"group by ({BY_VERSION}) (target_info{{{SELECTED}}}{offset})" for offset in ("", " offset 5m"))
+    board.annotate("New version", f"{now} unless {before}", "{{job}} {{service_name}} {{service_version}}", "purple")
+    # A scrape or two later than the death, as increase() needs two samples.
+    board.annotate(
+        "Process ended",
+        f"{ended('2m', f'{BY_SERVICE}, reason', NOT_CLEAN)} > 0",
+        "{{job}} {{service_name}}: {{reason}}",
+        "red",
+    )
     board.annotate(
         "Collector disabled",
         f"count by ({BY_PROCESS}) ({either('cpython.gc.enabled')} == 0)",

@@ -40,6 +40,21 @@ _LIMIT: Final = of("process_memory_limit_bytes", "1000000000x120", **_CGROUP)
 _OLD: Final = of("process_uptime_seconds", "36000+300x120")
 DURATION: Final = "cpython_gc_duration_seconds"
 
+
+def ended(reason: str, values: str) -> tuple[str, str]:
+    """A series of the service's deaths, and its values."""
+    return (
+        f'gc_otel_process_ended_total{{job="python", service_name="shop", instance="a:9464", reason="{reason}"}}',
+        values,
+    )
+
+
+def _end(alert: str, reason: str) -> Case:
+    """Two processes end so in the eleventh minute; a quarter of an hour later all is quiet."""
+    inputs = (ended(reason, "0x10 2x40"), ended("clean exit", "0+9x50"))
+    return Case(alert, 11, "2", {**SERVICE, "reason": reason}, inputs, quiet_at_min=(26,), title="and ends by itself")
+
+
 CASES: Final = (
     Case(
         "PythonMemoryNearLimit",
@@ -207,6 +222,22 @@ CASES: Final = (
         (of("cpython_gc_enabled_ratio", "1x10 0x60"),),
         title="under its OTLP name",
     ),
+    _end("PythonProcessOomKilled", "OOM kill"),
+    _end("PythonProcessKilled", "SIGKILL, cause unknown"),
+    _end("PythonProcessCrashed", "signal SIGSEGV"),
+    Case(
+        "PythonProcessesEndBadly",
+        12,
+        "3",
+        SERVICE,
+        (
+            ended("unhandled exception", "0x10 1x30"),
+            ended("exit code 1", "0x11 2x30"),
+            ended("signal SIGTERM", "0+5x40"),
+            ended("clean exit", "0+5x40"),
+        ),
+        title="and not by stops that were asked for",
+    ),
     Case(
         "PythonProcessRestartLoop",
         18,
@@ -232,6 +263,13 @@ CASES: Final = (
             of("gc_otel_events_dropped_total", "0+30x80", reason="self"),
             of("cpython_gc_collections_total", "0+60x80", **FULL),
         ),
+    ),
+    Case(
+        "GcOtelExporterFaults",
+        11,
+        "1",
+        {"job": "python", "instance": "a:9464"},
+        (('gc_otel_exporter_faults_total{job="python", instance="a:9464"}', "0x10 1x40"),),
     ),
     Case(
         "GcOtelOverheadHigh",

@@ -24,6 +24,19 @@ class Inhibition:
 
 INHIBITIONS: Final = (
     Inhibition(
+        "PythonProcessOomKilled",
+        (
+            "PythonMemoryWillReachLimit",
+            "PythonMemoryGrowing",
+            "PythonMemoryGrowthUnattributed",
+            "PythonProcessesEndBadly",
+            "PythonProcessKilled",
+            "PythonProcessRestartLoop",
+        ),
+        SERVICE,
+        "The limit was met, and processes were killed for it: what led there, and what follows, is one piece of news.",
+    ),
+    Inhibition(
         "PythonMemoryNearLimit",
         ("PythonMemoryWillReachLimit", "PythonMemoryGrowing", "PythonMemoryGrowthUnattributed"),
         INSTANCE,

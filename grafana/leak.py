@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana import leak_kind
 from grafana.board import Board, annotate_processes, link_to_process
 from grafana.labels import (
     BY_INSTANCE,
@@ -16,18 +17,14 @@ from grafana.labels import (
     pick,
     used_bytes,
 )
+from grafana.leak_kind import WINDOW, growth, unattributed
 from grafana.leak_words import DO_NEXT, READ_ME
 from grafana.names import DURATION, GENERATION
-from grafana.panels import column, columns, dashed, figure, graph, queries, query, rising, rows, words
+from grafana.panels import Builder, column, columns, dashed, figure, graph, queries, query, rising, rows, words
 from grafana.scales import FULL, time_to_limit
 
 UID: Final = "gc-otel-leak"
 
-#: The largest block that sys.getallocatedblocks() counts: more than this a block, and it was no small object.
-LARGEST_BLOCK_BYTES: Final = 512
-
-#: Over how long growth is looked at: hours for a verdict, minutes to watch a leak that was made on purpose.
-WINDOW: Final = "$window"
 _SUBQUERY: Final = f"{WINDOW}:1m"
 WINDOWS: Final = ("5m", "15m", "1h", "3h", "6h", "12h")
 
@@ -49,7 +46,7 @@ def build() -> Board:
     annotate_processes(board)
     _verdict(board)
     _evidence(board)
-    _kind(board)
+    leak_kind.put(board)
     return board
 
 
@@ -57,6 +54,8 @@ def _verdict(board: Board) -> None:
     board.row("At a glance")
     used, limit = used_bytes(BY_INSTANCE), limit_bytes(BY_INSTANCE)
     board.put(
+        6,
+        4,
         figure(
             "Fastest growth",
             "Slope of the fastest target's memory floor over the chosen time, per hour. Around zero is healthy. Look next at: Growth, whether it holds.",
@@ -65,10 +64,6 @@ def _verdict(board: Board) -> None:
             steps=rising(2 * _MIB, 20 * _MIB),
             decimals=1,
         ),
-        6,
-        4,
-    )
-    board.put(
         figure(
             "Limit reached in",
             "When the line through the chosen time meets the limit, for the target that is first. Empty: nothing grows, or no limit is known. "
@@ -79,10 +74,6 @@ def _verdict(board: Board) -> None:
             decimals=1,
             none="not growing",
         ),
-        6,
-        4,
-    )
-    board.put(
         figure(
             "Memory against limit",
             "The fullest target. Growth matters the more, the fuller it is. Look next at: Limit reached in.",
@@ -92,10 +83,6 @@ def _verdict(board: Board) -> None:
             decimals=0,
             none="no limit known",
         ),
-        6,
-        4,
-    )
-    board.put(
         figure(
             "Uncollectable objects",
             "Objects that the collector found unreachable and could not free, since recording began. Anything above zero is a leak by itself: "
@@ -104,44 +91,30 @@ def _verdict(board: Board) -> None:
             f"sum({pick('cpython.gc.uncollectable_objects')})",
             steps=rising(1),
         ),
-        6,
-        4,
     )
     board.put(
-        words("How to read this", "Three questions, in their order, and the panels that answer them.", READ_ME), 12, 13
+        12,
+        13,
+        words("How to read this", "Three questions, in their order, and the panels that answer them.", READ_ME),
+        words("What to do next", "Commands that exist, and what each kind of leak asks for.", DO_NEXT),
     )
-    board.put(words("What to do next", "Commands that exist, and what each kind of leak asks for.", DO_NEXT), 12, 13)
-    board.put(_suspects(), 24, 9)
+    board.put(24, 9, _suspects())
 
 
 def _floor() -> str:
     return f"min_over_time(({used_bytes(BY_INSTANCE)})[$floor:1m])"
 
 
-def _growth(metric: str) -> str:
-    """Bytes or blocks a second of each process that was there when the window began: a start is no growth."""
-    old = f"sum by ({BY_PROCESS}) ({pick('process.uptime')} offset {WINDOW})"
-    return f"(sum by ({BY_PROCESS}) (deriv({pick(metric)}[{WINDOW}])) and {old})"
-
-
-def _unattributed() -> str:
-    """Growth beyond what the new blocks explain at the process's own bytes per block, at most the largest block's."""
-    resident = f"sum by ({BY_PROCESS}) ({pick('process.memory.usage')})"
-    blocks = f"(sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')}) > 0)"
-    of_a_block = f"clamp_max({resident} / {blocks}, {LARGEST_BLOCK_BYTES})"
-    return f"({_growth('process.memory.usage')} - {of_a_block} * clamp_min({_growth('cpython.memory.allocated_blocks')}, 0))"
-
-
-def _suspects() -> object:
-    growth = _growth("process.memory.usage")
+def _suspects() -> Builder:
+    rss = growth("process.memory.usage")
     panel = rows(
         "Suspects",
         "The ten processes whose memory grows fastest, per hour; younger ones than the chosen time are left out. Unattributed is what the new blocks do not "
         "explain: near RSS, the leak is native or of large buffers; around zero, objects are kept. Look next at: What grew.",
-        query(f"topk(10, {growth} * {_HOUR})", "", "A", as_table=True),
-        query(f"{_growth('cpython.memory.allocated_blocks')} * {_HOUR} and topk(10, {growth})", "", "B", as_table=True),
-        query(f"{_unattributed()} * {_HOUR} and topk(10, {growth})", "", "C", as_table=True),
-        query(f"sum by ({BY_PROCESS}) ({pick('process.uptime')}) and topk(10, {growth})", "", "D", as_table=True),
+        query(f"topk(10, {rss} * {_HOUR})", "", "A", as_table=True),
+        query(f"{growth('cpython.memory.allocated_blocks')} * {_HOUR} and topk(10, {rss})", "", "B", as_table=True),
+        query(f"{unattributed()} * {_HOUR} and topk(10, {rss})", "", "C", as_table=True),
+        query(f"sum by ({BY_PROCESS}) ({pick('process.uptime')}) and topk(10, {rss})", "", "D", as_table=True),
     )
     titles = {
         "job": "Job",
@@ -162,137 +135,54 @@ def _suspects() -> object:
 
 def _evidence(board: Board) -> None:
     board.row("Is it a leak?")
-    limit = limit_bytes(BY_INSTANCE)
     panel = graph(
         "Memory floor",
         "The least that each target used within the time of the floor, half an hour or so: bursts, jobs and the collector's sawtooth fall away, what remains was kept. Rising from floor to "
         "floor for six hours and more is a leak. Look next at: Growth.",
         "bytes",
-        *queries((f"topk(10, {_floor()})", INSTANCE_LEGEND), (f"min({limit})", "smallest limit")),
+        *queries((f"topk(10, {_floor()})", INSTANCE_LEGEND), (f"min({limit_bytes(BY_INSTANCE)})", "smallest limit")),
         many=True,
     )
-    board.put(dashed(panel, "smallest limit", "red"), 12, 9)
-    board.put(
-        graph(
-            "Growth",
-            "Slope of the floor over the chosen time, per hour. A warm-up falls to zero; a step is a hump as wide as the window; a leak is a level line. "
-            "Look next at: What grew, for its kind.",
-            "bytes",
-            *queries((f"topk(10, deriv({_floor()}[{_SUBQUERY}]) * {_HOUR})", INSTANCE_LEGEND)),
-            steps=rising(2 * _MIB, 20 * _MIB),
-            lowest=None,
-            many=True,
-        ),
-        12,
-        9,
+    slope = graph(
+        "Growth",
+        "Slope of the floor over the chosen time, per hour. A warm-up falls to zero; a step is a hump as wide as the window; a leak is a level line. "
+        "Look next at: What grew, for its kind.",
+        "bytes",
+        *queries((f"topk(10, deriv({_floor()}[{_SUBQUERY}]) * {_HOUR})", INSTANCE_LEGEND)),
+        steps=rising(2 * _MIB, 20 * _MIB),
+        lowest=None,
+        many=True,
     )
-    board.put(
-        graph(
-            "Limit reached in",
-            "Time left by each target's slope over the chosen time. A line that falls by an hour an hour is a leak on its way; one that jumps about "
-            "is noise. Look next at: Memory floor.",
-            "h",
-            *queries((f"bottomk(10, {time_to_limit('', _SUBQUERY)} / {_HOUR} < 48)", INSTANCE_LEGEND)),
-            steps=((None, "red"), (4, "orange"), (24, "transparent")),
-            decimals=0,
-            many=True,
-        ),
-        12,
-        8,
+    board.put(12, 9, dashed(panel, "smallest limit", "red"), slope)
+    board.put(12, 8, _time_left(), _full_collections())
+
+
+def _time_left() -> Builder:
+    return graph(
+        "Limit reached in",
+        "Time left by each target's slope over the chosen time. A line that falls by an hour an hour is a leak on its way; one that jumps about "
+        "is noise. Look next at: Memory floor.",
+        "h",
+        *queries((f"bottomk(10, {time_to_limit('', _SUBQUERY)} / {_HOUR} < 48)", INSTANCE_LEGEND)),
+        steps=((None, "red"), (4, "orange"), (24, "transparent")),
+        decimals=0,
+        many=True,
     )
+
+
+def _full_collections() -> Builder:
     full = f'{GENERATION}="2", {SELECTED}'
     classic_sum, classic_count = f"rate({DURATION}_sum{{{full}}}[30m])", f"rate({DURATION}_count{{{full}}}[30m])"
     native = f"rate({DURATION}{{{full}}}[30m])"
-    board.put(
-        graph(
-            "Mean full collection",
-            "How long a full collection takes, over half an hour. It visits every tracked object: when it rises for hours with the floor, more and more "
-            "objects live. It needs no sampling and no census. Compare with Blocks in What grew.",
-            "s",
-            *queries(
-                (
-                    (
-                        f"topk(10, sum by ({BY_PROCESS}) ({classic_sum} or histogram_sum({native}))"
-                        f" / (sum by ({BY_PROCESS}) ({classic_count} or histogram_count({native})) > 0))"
-                    ),
-                    PROCESS_LEGEND,
-                )
-            ),
-            many=True,
-        ).data_links([link_to_process()]),
-        12,
-        8,
+    mean = (
+        f"topk(10, sum by ({BY_PROCESS}) ({classic_sum} or histogram_sum({native}))"
+        f" / (sum by ({BY_PROCESS}) ({classic_count} or histogram_count({native})) > 0))"
     )
-
-
-def _kind(board: Board) -> None:
-    board.row("Of what kind?")
-    board.put(
-        graph(
-            "What grew",
-            "Growth per hour, over the chosen time, of all selected processes that grow, parted by what explains it: as many new blocks as the process has "
-            "bytes for each, or nothing that Python counts. Mostly unattributed: native memory, large buffers, or the allocator. Look next at: Bytes per block.",
-            "bytes",
-            *queries(
-                (
-                    f"sum(clamp_min({_growth('process.memory.usage')} - clamp_min({_unattributed()}, 0), 0)) * {_HOUR}",
-                    "objects, by their blocks",
-                ),
-                (f"sum(clamp_min({_unattributed()}, 0)) * {_HOUR}", "unattributed"),
-            ),
-            stacked=True,
-        ),
-        12,
-        9,
-    )
-    board.put(
-        graph(
-            "Bytes per block",
-            "RSS divided by allocated blocks. Level: memory and objects grow together. Rising: bytes without objects, native memory, large buffers or "
-            "fragmentation. Falling: many small objects. Look next at: What grew.",
-            "bytes",
-            *queries(
-                (
-                    (
-                        f"topk(10, sum by ({BY_PROCESS}) ({pick('process.memory.usage')})"
-                        f" / (sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')}) > 0))"
-                    ),
-                    PROCESS_LEGEND,
-                )
-            ),
-            decimals=0,
-            many=True,
-        ),
-        12,
-        9,
-    )
-    board.put(
-        graph(
-            "Collected objects",
-            "Garbage cycles, in objects freed by the collector a second. Much of it in generation 2: cycles live until the full collection, and memory "
-            "saws. Zero while memory rises: somebody holds it. Look next at: Memory floor.",
-            "cps",
-            *queries(
-                (
-                    f"sum by ({GENERATION}) (rate({pick('cpython.gc.collected_objects')}[$__rate_interval]))",
-                    f"generation {{{{{GENERATION}}}}}",
-                )
-            ),
-        ),
-        12,
-        8,
-    )
-    board.put(
-        graph(
-            "Threads and descriptors",
-            "What often leaks together with memory: a thread brings its stack, a descriptor a connection with its buffers. Rising with the floor, they show "
-            "the way. Look next at: the Python process dashboard.",
-            "short",
-            *queries(
-                (f"sum({pick('process.thread.count')})", "threads"),
-                (f"sum({pick('process.unix.file_descriptor.count')})", "file descriptors"),
-            ),
-        ),
-        12,
-        8,
-    )
+    return graph(
+        "Mean full collection",
+        "How long a full collection takes, over half an hour. It visits every tracked object: when it rises for hours with the floor, more and more "
+        "objects live. It needs no sampling and no census. Compare with Blocks in What grew.",
+        "s",
+        *queries((mean, PROCESS_LEGEND)),
+        many=True,
+    ).data_links([link_to_process()])

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from gc_otel.cli.assets import DATASOURCE_UID
-from grafana.alerts import ALERTS, Alert
+from grafana.alert import Alert
+from grafana.alerts import ALERTS
 from grafana.board import FOLDER
 from grafana.recording import MAIN, PAUSES, THRESHOLDS, Group, Record
 from grafana.yamltext import Data, document, plain

@@ -6,18 +6,19 @@ for one rule: the receiver appends ``_ratio`` to a gauge of unit ``1``.  `either
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from gc_otel.flight.snapshot import Snapshot
 from gc_otel.otel.catalog import CATALOG, Metric
+from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG
+from gc_otel.otel.service_catalog import SERVICE_CATALOG
 
 _UNIT_SUFFIXES: Final = {"s": "_seconds", "By": "_bytes"}
-_BY_NAME: Final = {metric.name: metric for metric in CATALOG}
+#: Of a process, of a service, and of the exporter itself.
+PUBLISHED: Final[tuple[Metric[Any], ...]] = (*CATALOG, *SERVICE_CATALOG, *EXPORTER_CATALOG)
+_BY_NAME: Final = {metric.name: metric for metric in PUBLISHED}
 
-HISTOGRAM_PARTS: Final = ("_bucket", "_sum", "_count")
 
-
-def translate(metric: Metric[Snapshot]) -> str:
+def translate(metric: Metric[Any]) -> str:
     """The metric's name on a scraped page, such as ``cpython_gc_collections_total``."""
     unit = "" if metric.unit == "1" else _UNIT_SUFFIXES.get(metric.unit, "")
     base = metric.name.replace(".", "_")
@@ -35,18 +36,6 @@ def name(metric: str) -> str:
     return translate(_BY_NAME[metric])
 
 
-def names_of(metric: Metric[Snapshot]) -> frozenset[str]:
-    """Every name under which a server may hold the metric's series."""
-    base = translate(metric)
-    if metric.kind == "histogram":
-        return frozenset({base, *(base + part for part in HISTOGRAM_PARTS)})
-    if metric.kind == "gauge" and metric.unit == "1":
-        return frozenset({base, base + "_ratio"})
-    return frozenset({base})
-
-
-ALL_NAMES: Final = frozenset().union(*map(names_of, CATALOG))
-ATTRIBUTE_LABELS: Final = frozenset(label(each) for metric in CATALOG for each in metric.attributes)
-
 DURATION: Final = name("cpython.gc.duration")
+SERVICE_DURATION: Final = name("gc_otel.service.duration")
 GENERATION: Final = label("cpython.gc.generation")

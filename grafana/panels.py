@@ -15,6 +15,7 @@ from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
     DataSourceRef,
+    GraphDrawStyle,
     GraphThresholdsStyleMode,
     HeatmapCellLayout,
     LegendDisplayMode,
@@ -109,6 +110,12 @@ def graph(
     if lowest is not None:
         panel = panel.min(lowest)
     return panel if decimals is None else panel.decimals(decimals)
+
+
+def events(title: str, description: str, target: Builder) -> Builder:
+    """How many of each kind happened, as bars above each other; nothing happened is no bar."""
+    panel = graph(title, description, "short", target, stacked=True, decimals=0)
+    return panel.draw_style(GraphDrawStyle.BARS).fill_opacity(80).no_value("none")
 
 
 def figure(

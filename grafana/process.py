@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from grafana import process_system
@@ -19,7 +20,7 @@ from grafana.labels import (
     seconds_in_gc,
 )
 from grafana.names import GENERATION
-from grafana.panels import column, columns, dashed, figure, graph, queries, query, rising, rows
+from grafana.panels import Builder, column, columns, dashed, figure, graph, queries, query, rising, rows
 from grafana.scales import FULL, PAUSE, SHARE
 
 UID: Final = "gc-otel-process"
@@ -96,58 +97,52 @@ def _who(board: Board) -> None:
             {"steps": rising(at.OVERHEAD_RATIO.value), "decimals": 2},
         ),
     )
-    for title, description, unit, expr, more in numbers:
-        board.put(figure(title, description, unit, expr, **more), 4, 4)
+    board.put(
+        4, 4, *(figure(title, description, unit, expr, **more) for title, description, unit, expr, more in numbers)
+    )
+    board.put(24, 6, _recorders())
+
+
+def _recorders() -> Builder:
     uptime = f"sum by ({BY_PROCESS}) ({pick('process.uptime')})"
     info = f"max by ({BY_PROCESS}, gc_otel_version, gc_otel_recorder, gc_otel_duration_clock, cpython_gc_mode) ({either('gc_otel.recorder.info')})"
-    board.put(
-        column(
-            columns(
-                rows(
-                    "Recorder",
-                    "Which recorder each process has, what clock it measures by, and how its collector works. native measures exactly; python "
-                    "overstates pauses while threads compete. Mode incremental or free-threaded gives generations another meaning. Look next at: Collector.",
-                    query(f"{uptime} * on ({BY_PROCESS}) group_right () {info}", "", as_table=True),
-                ),
-                {
-                    "job": "Job",
-                    "service_name": "Service",
-                    "instance": "Instance",
-                    "process_pid": "PID",
-                    "gc_otel_recorder": "Recorder",
-                    "gc_otel_duration_clock": "Clock",
-                    "cpython_gc_mode": "Collector",
-                    "gc_otel_version": "gc_otel",
-                    "Value": "Uptime",
-                },
-                hidden=("cluster", "namespace"),
-            ),
-            "Uptime",
-            "s",
-            decimals=1,
-        ),
-        24,
-        6,
+    panel = rows(
+        "Recorder",
+        "Which recorder each process has, what clock it measures by, and how its collector works. native measures exactly; python "
+        "overstates pauses while threads compete. Mode incremental or free-threaded gives generations another meaning. Look next at: Collector.",
+        query(f"{uptime} * on ({BY_PROCESS}) group_right () {info}", "", as_table=True),
     )
+    titles = {
+        "job": "Job",
+        "service_name": "Service",
+        "instance": "Instance",
+        "process_pid": "PID",
+        "gc_otel_recorder": "Recorder",
+        "gc_otel_duration_clock": "Clock",
+        "cpython_gc_mode": "Collector",
+        "gc_otel_version": "gc_otel",
+        "Value": "Uptime",
+    }
+    return column(columns(panel, titles, hidden=("cluster", "namespace")), "Uptime", "s", decimals=1)
 
 
 def _collector(board: Board) -> None:
     board.row("Collector")
     board.put(
+        8,
+        9,
         graph(
             "Pauses by generation",
             "p99 of each generation's duration, and the median of all. Generation 2 is the one that grows with the heap. "
             "Look next at: Collections, whether there are more of them or longer ones.",
             "s",
             *queries(
-                (quantile(0.99, GENERATION), f"p99 {_GENERATION_LEGEND}"), (quantile(0.5, ""), "median"), exemplar=True
+                (quantile(0.99, GENERATION, totals=False), f"p99 {_GENERATION_LEGEND}"),
+                (quantile(0.5, "", totals=False), "median"),
+                exemplar=True,
             ),
             steps=PAUSE,
         ),
-        8,
-        9,
-    )
-    board.put(
         graph(
             "Collections",
             "Collections a second. Generation 2 more than once in some seconds, and all the time, is a storm. "
@@ -155,10 +150,6 @@ def _collector(board: Board) -> None:
             "cps",
             *queries((f"sum by ({GENERATION}) (rate({pick('cpython.gc.collections')}{_RATE}))", _GENERATION_LEGEND)),
         ),
-        8,
-        9,
-    )
-    board.put(
         graph(
             "Objects collected",
             "Objects freed by the collector a second: garbage cycles that reference counting left. High and steady: the program makes cycles, "
@@ -169,9 +160,11 @@ def _collector(board: Board) -> None:
                 (f"sum(rate({pick('cpython.gc.uncollectable_objects')}{_RATE}))", "uncollectable"),
             ),
         ),
-        8,
-        9,
     )
+    board.put(8, 7, *_pending())
+
+
+def _pending() -> Iterator[Builder]:
     for generation, title, description in (
         (
             0,
@@ -210,7 +203,7 @@ def _collector(board: Board) -> None:
             many=True,
             narrow=True,
         )
-        board.put(dashed(panel, "threshold", "red"), 8, 7)
+        yield dashed(panel, "threshold", "red")
 
 
 def _memory(board: Board) -> None:
@@ -229,8 +222,10 @@ def _memory(board: Board) -> None:
         "bytes",
         *queries(*((f"sum({pick(metric)})", title) for metric, title in parts), (f"max({limit})", "limit")),
     )
-    board.put(dashed(panel, "limit", "red"), 12, 8)
     board.put(
+        12,
+        8,
+        dashed(panel, "limit", "red"),
         graph(
             "Memory against limit",
             "Each process's own resident memory as a share of the limit that it shares with its neighbours. One near 100 % is about to be killed; many at "
@@ -245,10 +240,10 @@ def _memory(board: Board) -> None:
             steps=FULL,
             many=True,
         ),
-        12,
-        8,
     )
     board.put(
+        12,
+        7,
         graph(
             "Blocks",
             "sys.getallocatedblocks(). A floor that rises for hours: objects are kept. Look next at: the Leak hunt dashboard.",
@@ -256,10 +251,6 @@ def _memory(board: Board) -> None:
             *queries((f"sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')})", PROCESS_LEGEND)),
             many=True,
         ),
-        12,
-        7,
-    )
-    board.put(
         graph(
             "Address space",
             "Virtual memory: promised, not used. It matters only where RLIMIT_AS limits it, or when it rises without end: maps that are never given back. "
@@ -268,6 +259,4 @@ def _memory(board: Board) -> None:
             *queries((f"sum by ({BY_PROCESS}) ({pick('process.memory.virtual')})", PROCESS_LEGEND)),
             many=True,
         ),
-        12,
-        7,
     )

@@ -21,6 +21,8 @@ def put(board: Board) -> None:
 def _system(board: Board) -> None:
     board.row("System")
     board.put(
+        6,
+        7,
         graph(
             "CPU",
             "CPU time a second, by mode: 100 % is one core. Near 100 % of user time a process with a GIL is busy, and pauses add to its queue. "
@@ -29,10 +31,6 @@ def _system(board: Board) -> None:
             *queries((f"sum by (cpu_mode) (rate({pick('process.cpu.time')}{_RATE}))", "{{cpu_mode}}")),
             stacked=True,
         ),
-        6,
-        7,
-    )
-    board.put(
         graph(
             "Threads",
             "Operating-system threads. Rising without end: a pool that nobody closes, and its stacks are memory. Look next at: Memory.",
@@ -41,10 +39,6 @@ def _system(board: Board) -> None:
             many=True,
             narrow=True,
         ),
-        6,
-        7,
-    )
-    board.put(
         graph(
             "File descriptors",
             "Open descriptors. Rising without end: connections or files that nobody closes; objects leak with them. Look next at: Blocks.",
@@ -53,10 +47,6 @@ def _system(board: Board) -> None:
             many=True,
             narrow=True,
         ),
-        6,
-        7,
-    )
-    board.put(
         graph(
             "Waiting",
             "Context switches and page faults a second. Many involuntary switches: the cores are taken, and pauses look longer than they are. Major faults: "
@@ -70,14 +60,14 @@ def _system(board: Board) -> None:
                 (f"sum(rate({pick('process.paging.faults', _MAJOR)}{_RATE}))", "major faults"),
             ),
         ),
-        6,
-        7,
     )
 
 
 def _recorder(board: Board) -> None:
     board.row("The recorder itself")
     board.put(
+        12,
+        7,
         graph(
             "Overhead by component",
             "CPU time a second that gc_otel takes: the recorder in each collection, the monitor's samples, and collecting metrics. Above 2 % of a core run "
@@ -86,10 +76,6 @@ def _recorder(board: Board) -> None:
             *queries((f"sum by (component) (rate({pick('gc_otel.overhead.time')}{_RATE}))", "{{component}}")),
             stacked=True,
         ),
-        12,
-        7,
-    )
-    board.put(
         graph(
             "Collections missing from the histogram",
             "Collections that are counted, and whose duration is not in the histogram, a second. self is expected, publishing caused it; limit: too many "
@@ -97,6 +83,4 @@ def _recorder(board: Board) -> None:
             "cps",
             *queries((f"sum by (reason) (rate({pick('gc_otel.events.dropped')}{_RATE}))", "{{reason}}")),
         ),
-        12,
-        7,
     )

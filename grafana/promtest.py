@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from grafana.alerts import ALERTS, Alert
+from grafana.alert import Alert
+from grafana.alerts import ALERTS
 from grafana.cases import CASES, DURATION, FULL, MISSING, PROCESS, SERVICE, Case, of
 from grafana.recording import FULL_SHARE, PROCESS_SHARE, SERVICE_P99, SERVICE_P99_SLOW
 from grafana.rulefiles import TOGETHER

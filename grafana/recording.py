@@ -12,7 +12,7 @@ from typing import Final
 
 from grafana import thresholds
 from grafana.labels import BY_INSTANCE, BY_PROCESS, BY_SERVICE
-from grafana.names import DURATION, GENERATION, name
+from grafana.names import DURATION, GENERATION, SERVICE_DURATION, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ SERVICE_COUNT: Final = "service:process_uptime_seconds:count"
 SERVICE_UPTIME: Final = "service:process_uptime_seconds:max"
 SERVICE_YOUNG: Final = "service:process_uptime_seconds:count_1h"
 SERVICE_VERSIONS: Final = "service_version:target_info:count"
+ENDED: Final = "service_reason:gc_otel_process_ended:increase5m"
 
 _GENERATION_2: Final = f'{GENERATION}="2"'
 
@@ -91,6 +92,10 @@ def _unattributed() -> str:
     return f"({grown} - {explained}) / ({grown} > 0)"
 
 
+def _native_service(window: str) -> str:
+    return " or ".join(f"sum by ({BY_SERVICE}) (rate({each}[{window}]))" for each in (SERVICE_DURATION, DURATION))
+
+
 PAUSES: Final = Group(
     "gc_otel.pauses",
     "1m",
@@ -107,8 +112,9 @@ PAUSES: Final = Group(
         ),
         Record(
             SERVICE_BUCKETS,
-            f"sum by ({BY_SERVICE}, le) (rate({DURATION}_bucket[5m]))",
-            "Buckets, without the processes.",
+            f"sum by ({BY_SERVICE}, le) (rate({SERVICE_DURATION}_bucket[5m]))"
+            f" or sum by ({BY_SERVICE}, le) (rate({DURATION}_bucket[5m]))",
+            "Buckets, without the processes: the service's own totals where an exporter service publishes them, else the sums. Never both added.",
         ),
     ),
 )
@@ -131,12 +137,12 @@ NATIVE: Final = Group(
         ),
         Record(
             SERVICE_P99,
-            f"histogram_quantile(0.99, sum by ({BY_SERVICE}) (rate({DURATION}[5m]))) >= 0",
+            f"histogram_quantile(0.99, {_native_service('5m')}) >= 0",
             "p99 pause of the last minutes.",
         ),
         Record(
             SERVICE_P99_SLOW,
-            f"histogram_quantile(0.99, sum by ({BY_SERVICE}) (rate({DURATION}[1h]))) >= 0",
+            f"histogram_quantile(0.99, {_native_service('1h')}) >= 0",
             "p99 pause of the last hour.",
         ),
     ),
@@ -216,6 +222,11 @@ MAIN: Final = Group(
             SERVICE_VERSIONS,
             f"count by ({_VERSIONS}) (target_info and on ({_TARGET}) {_BLOCKS})",
             "Processes by version of the service and of Python, as far as their resources tell.",
+        ),
+        Record(
+            ENDED,
+            f"sum by ({BY_SERVICE}, reason) (increase({name('gc_otel.process.ended')}[5m]))",
+            "Processes that ended within five minutes, by reason.",
         ),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from grafana.alerts import ALERTS, Alert
+from grafana.alert import Alert
+from grafana.alerts import ALERTS
 from grafana.recording import MAIN, NATIVE, PAUSES, THRESHOLDS, Group
 from grafana.yamltext import comment, document, indented, quoted
 

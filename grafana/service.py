@@ -10,17 +10,22 @@ from grafana.board import Board, annotate_processes, link_to_process
 from grafana.labels import (
     BY_INSTANCE,
     BY_PROCESS,
+    NOT_CLEAN,
     PROCESS_LEGEND,
     SELECTED,
     VARIABLES,
+    counted,
+    durations_in_steps,
+    ended,
     limit_bytes,
     pick,
     quantile,
     seconds_in_gc,
+    service_seconds_in_gc,
     used_bytes,
 )
-from grafana.names import DURATION, GENERATION
-from grafana.panels import figure, graph, heat, queries, rising
+from grafana.names import GENERATION
+from grafana.panels import events, figure, graph, heat, queries, query, rising
 from grafana.scales import FULL, PAUSE, SHARE, time_to_limit
 
 UID: Final = "gc-otel-service"
@@ -41,8 +46,10 @@ def build() -> Board:
     annotate_processes(board)
     _now(board)
     _pauses(board)
+    _time(board)
     _collections(board)
     service_memory.put(board)
+    _processes(board)
     return board
 
 
@@ -50,6 +57,8 @@ def _now(board: Board) -> None:
     board.row("Now")
     used, limit = used_bytes(BY_INSTANCE), limit_bytes(BY_INSTANCE)
     board.put(
+        3,
+        4,
         figure(
             "Time in GC",
             "Share of the time that the process which suffers most spends collecting; nothing else of it runs meanwhile. "
@@ -59,10 +68,6 @@ def _now(board: Board) -> None:
             steps=SHARE,
             decimals=1,
         ),
-        3,
-        4,
-    )
-    board.put(
         figure(
             "p99 pause",
             "Of a hundred collections 99 were shorter, all processes together, estimated within the histogram's buckets. "
@@ -72,10 +77,6 @@ def _now(board: Board) -> None:
             steps=PAUSE,
             decimals=1,
         ),
-        3,
-        4,
-    )
-    board.put(
         figure(
             "Longest pause",
             "The upper bound of the bucket that the longest collection of the time shown fell into: it was at most this long. "
@@ -85,10 +86,6 @@ def _now(board: Board) -> None:
             steps=PAUSE,
             calc="max",
         ),
-        3,
-        4,
-    )
-    board.put(
         figure(
             "Memory / limit",
             "Physical memory of the fullest target as a share of the limit that binds it: cgroup, or the machine. At 100 % the kernel kills. "
@@ -99,10 +96,14 @@ def _now(board: Board) -> None:
             decimals=0,
             none="no limit known",
         ),
+    )
+    _who(board)
+
+
+def _who(board: Board) -> None:
+    board.put(
         3,
         4,
-    )
-    board.put(
         figure(
             "Limit in",
             "When the line through the last three hours would reach the limit; empty while memory does not grow. A warm-up bends, a leak does not: "
@@ -113,59 +114,44 @@ def _now(board: Board) -> None:
             decimals=1,
             none="not growing",
         ),
-        3,
-        4,
-    )
-    board.put(
-        figure(
-            "gc.collect()",
-            "Explicit collections a second, asked for by the program or a library. Above zero all the time is a habit worth asking about: each one is a full "
-            "pause. Look next at: Explicit collections by generation.",
-            "cps",
-            f"sum(rate({pick('cpython.gc.explicit_collections')}{_RATE}))",
-            steps=rising(at.EXPLICIT_COLLECTIONS_PER_SECOND.value),
-            decimals=2,
-        ),
-        3,
-        4,
-    )
-    board.put(
         figure(
             "Processes",
-            "Recorded processes that are there. Compare with what the server is set to start: one that is missing died, or never recorded "
-            "(gc-otel doctor says why). Look next at: New in 1 h.",
+            "Recorded processes. Fewer than configured: some died or are not recorded; `gc-otel ps` on the host says which. "
+            "Look next at: Started within the hour.",
             "short",
             f"count({pick('process.uptime')})",
         ),
-        3,
-        4,
-    )
-    board.put(
         figure(
-            "New in 1 h",
+            "Started within the hour",
             "Processes younger than an hour. After a deploy all of them; without one somebody restarts them: a recycling server, a probe, "
-            "the OOM killer. Look next at: the blue marks, and Memory against limit just before them.",
+            "the OOM killer. Look next at: Deaths by reason, and Memory against limit just before them.",
             "short",
             f"count({pick('process.uptime')} < 3600) or vector(0)",
         ),
-        3,
-        4,
+        figure(
+            "Died badly, 1 h",
+            "Processes that ended within the hour, and neither by themselves nor because they were asked to. Any is one too many: each lost the requests "
+            "that it was at. Only an exporter service counts deaths. Look next at: Deaths by reason.",
+            "short",
+            ended("1h", "", NOT_CLEAN),
+            steps=rising(0.5, 3),
+            decimals=0,
+            none="not counted",
+        ),
     )
 
 
 def _pauses(board: Board) -> None:
     board.row("Pauses")
     board.put(
+        12,
+        9,
         heat(
             "Pauses",
             "How many collections took how long. A stable service has a thick band at the bottom (young collections) and few cells above. A band that "
             "climbs over hours is a growing heap: look at Mean full collection on the Leak hunt dashboard.",
-            f"sum by (le) (increase({DURATION}_bucket{{{SELECTED}}}{_RATE})) or sum(increase({DURATION}{{{SELECTED}}}{_RATE}))",
+            durations_in_steps(),
         ),
-        12,
-        9,
-    )
-    board.put(
         graph(
             "Pause quantiles",
             "Quantiles of a collection's duration. p50 is a young collection; p99 and the longest are full ones, and they are what a request "
@@ -180,22 +166,21 @@ def _pauses(board: Board) -> None:
             ),
             steps=PAUSE,
         ),
-        12,
-        9,
     )
+
+
+def _time(board: Board) -> None:
     board.put(
+        8,
+        9,
         graph(
             "Time in GC by generation",
             "Seconds of collecting a second, as a share, summed over the processes: 100 % is one process that does nothing else. Mostly generation 2: "
             "large heap or gc.collect(). Mostly generation 0: many allocations, a higher threshold helps.",
             "percentunit",
-            *queries((seconds_in_gc(GENERATION), _GENERATION_LEGEND)),
+            *queries((service_seconds_in_gc(GENERATION), _GENERATION_LEGEND)),
             stacked=True,
         ),
-        8,
-        9,
-    )
-    board.put(
         graph(
             "Time in GC by process",
             "The same for the five worst processes. One alone: it holds something, or a job runs in it. All alike: it is the code. "
@@ -204,10 +189,6 @@ def _pauses(board: Board) -> None:
             *queries((f"topk(5, {seconds_in_gc(BY_PROCESS)})", PROCESS_LEGEND)),
             steps=SHARE,
         ).data_links([link_to_process()]),
-        8,
-        9,
-    )
-    board.put(
         graph(
             "p99 by generation",
             "Generation 2 visits every tracked object: its time grows with the heap. When it rises and nothing is collected, objects that live for "
@@ -216,52 +197,60 @@ def _pauses(board: Board) -> None:
             *queries((quantile(0.99, GENERATION), _GENERATION_LEGEND), exemplar=True),
             steps=PAUSE,
         ),
-        8,
-        9,
     )
 
 
 def _collections(board: Board) -> None:
     board.row("Collections")
-    count, objects = pick("cpython.gc.collections"), pick("cpython.gc.collected_objects")
-    by_generation = f"sum by ({GENERATION})"
+    count = counted("cpython.gc.collections", "gc_otel.service.collections", GENERATION)
+    objects = counted("cpython.gc.collected_objects", "gc_otel.service.collected_objects", GENERATION)
+    explicit = f"sum by ({GENERATION}) (rate({pick('cpython.gc.explicit_collections')}{_RATE}))"
     board.put(
+        8,
+        9,
         graph(
             "Collections",
             "Collections a second. Generation 0 follows allocations and so traffic; generation 2 should be rare. More of generation 2 "
             "without more traffic: look at Explicit collections.",
             "cps",
-            *queries((f"{by_generation} (rate({count}{_RATE}))", _GENERATION_LEGEND)),
+            *queries((count, _GENERATION_LEGEND)),
         ),
-        8,
-        9,
-    )
-    board.put(
         graph(
             "Objects collected per collection",
             "The yield. Near zero: collections find nothing, they cost and give nothing back, raise the thresholds. Thousands: the program makes "
             "cycles, and memory waits for the collector. Compare with Time in GC.",
             "short",
-            *queries(
-                (
-                    f"{by_generation} (rate({objects}{_RATE})) / ({by_generation} (rate({count}{_RATE})) > 0)",
-                    _GENERATION_LEGEND,
-                )
-            ),
+            *queries((f"{objects} / ({count} > 0)", _GENERATION_LEGEND)),
             decimals=1,
         ),
-        8,
-        9,
-    )
-    board.put(
         graph(
             "Explicit collections",
             "gc.collect() calls a second. Steady ones come from code that calls it for each request or task, seldom with benefit. "
             "Search the code and its libraries for gc.collect, and compare with Objects collected per collection.",
             "cps",
-            *queries((f"{by_generation} (rate({pick('cpython.gc.explicit_collections')}{_RATE}))", _GENERATION_LEGEND)),
+            *queries((explicit, _GENERATION_LEGEND)),
             steps=rising(at.EXPLICIT_COLLECTIONS_PER_SECOND.value),
         ),
+    )
+
+
+def _processes(board: Board) -> None:
+    board.row("Processes")
+    board.put(
+        12,
         8,
-        9,
+        events(
+            "Deaths by reason",
+            "Processes that ended in each step. clean exit and SIGTERM are recycling and deploys. OOM kill: the limit; SIGKILL, cause unknown: the kernel or "
+            "somebody; SIGSEGV: an extension. Only an exporter service counts them. Look next at: Memory against limit, just before.",
+            query(f"{ended('$__rate_interval', 'reason')} > 0", "{{reason}}"),
+        ),
+        graph(
+            "Processes by version",
+            "Recorded processes of each version. Two versions for longer than a deploy takes: it is stuck, or one of them cannot start. "
+            "Look next at: Deaths by reason.",
+            "short",
+            *queries((f"count by (service_version) (target_info{{{SELECTED}}})", "{{service_version}}")),
+            stacked=True,
+        ),
     )

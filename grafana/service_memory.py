@@ -24,8 +24,10 @@ def put(board: Board) -> None:
         steps=FULL,
         many=True,
     )
-    board.put(dashed(panel, "forecast for 4 h later", "orange"), 12, 9)
     board.put(
+        12,
+        9,
+        dashed(panel, "forecast for 4 h later", "orange"),
         graph(
             "Resident memory by process",
             "RSS of the ten largest processes. All of them rising alike since a start: the code keeps something. One alone: a job or a "
@@ -34,10 +36,10 @@ def put(board: Board) -> None:
             *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('process.memory.usage')}))", PROCESS_LEGEND)),
             many=True,
         ).data_links([link_to_process()]),
-        12,
-        9,
     )
     board.put(
+        12,
+        8,
         graph(
             "Allocated blocks by process",
             "Small blocks that Python objects hold. Rising with RSS: objects are kept. Flat while RSS rises: an extension, large buffers, or "
@@ -46,10 +48,6 @@ def put(board: Board) -> None:
             *queries((f"topk(10, sum by ({BY_PROCESS}) ({pick('cpython.memory.allocated_blocks')}))", PROCESS_LEGEND)),
             many=True,
         ).data_links([link_to_process()]),
-        12,
-        8,
-    )
-    board.put(
         graph(
             "Growth per hour",
             "Slope of each target's memory over the last three hours. It swings around zero in a healthy service, and falls towards "
@@ -59,6 +57,4 @@ def put(board: Board) -> None:
             lowest=None,
             many=True,
         ),
-        12,
-        8,
     )

@@ -92,4 +92,10 @@ RESTARTS_PER_HALF_HOUR: Final = Threshold(
     "restarts_per_half_hour", 3, "Once is a deploy, twice an accident, three times in half an hour a loop."
 )
 
+BAD_ENDS_PER_QUARTER: Final = Threshold(
+    "bad_ends_per_quarter",
+    3,
+    "Once is an accident; three within a quarter of an hour are a service that cannot start, or falls.",
+)
+
 ALL: Final = tuple(each for each in list(globals().values()) if isinstance(each, Threshold))

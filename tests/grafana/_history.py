@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -47,6 +48,9 @@ class Life:
     enabled: Callable[[float], int] = lambda t: 1
     otlp: bool = False
     heap: float = 1.0  # how long its full collections take, beside another of its size
+    kept: str = "collections.OrderedDict"  # the type that grows with the process
+    cycle: str = "Request -> Context"
+    end: str = "signal SIGTERM"
 
 
 def warm(size_mib: float, age: float) -> float:
@@ -110,6 +114,9 @@ def _catalog() -> Iterator[Life]:
                     born,
                     dead,
                     leaking if leaks else lambda age, t: warm(95, age),
+                    kept="catalog.cache.Entry",
+                    cycle="Product -> Variant -> list",
+                    end="OOM kill" if leaks else "signal SIGTERM",
                 )
 
 
@@ -124,6 +131,8 @@ def _worker() -> Iterator[Life]:
             born + 2 * H,
             lambda age, t: warm(230, age),
             heap=1.6,
+            cycle="Task -> Future -> TracebackType",
+            end="clean exit",
             storm=lambda t: 2.5 if 7 * H <= t < 8 * H else 0.0,
         )
 
@@ -176,6 +185,8 @@ class Series:
 
     def __init__(self) -> None:
         self.families: dict[str, list[str]] = {}
+        #: What living and dead processes of a service did in each step, by name and labels: for its totals.
+        self.of_services: dict[tuple[str, tuple], dict[float, float]] = defaultdict(lambda: defaultdict(float))
 
     def add(
         self, name: str, labels: dict[str, object], points: list[tuple[float, float]], at: Callable[[float], int]
@@ -191,6 +202,7 @@ def generate(end_unix_s: int, *, hours: float = HOURS) -> Iterator[str]:
     begin = end_unix_s - HOURS * H
     for n, life in enumerate(fleet()):
         _process(series, life, random.Random(n), lambda t: int(begin + t), (HOURS - hours) * H)
+    _totals(series, lambda t: int(begin + t), (HOURS - hours) * H)
     _alerts(series, lambda t: int(begin + t))
     for lines in series.families.values():
         yield from lines
@@ -215,8 +227,19 @@ def _process(series: Series, life: Life, chance: random.Random, at: Callable[[fl
     noise = {t: 1 + chance.gauss(0, 0.006) for t in times}
     python = {t: life.rss(t - life.born, t) * noise[t] for t in times}
     rss = {t: python[t] + life.native(t - life.born, t) for t in times}
+
+    def tell(name: str, counts: list[float], **more: object) -> None:
+        """What the service's totals are made of; only an exporter service has some."""
+        if "process_pid" in life.labels:
+            who = {key: value for key, value in life.labels.items() if key != "process_pid"}
+            for t, count in zip(times, counts, strict=True):
+                series.of_services[name, tuple({**who, **more}.items())][t] += count
+
     _memory(gauge, life, python, rss, chance)
-    _collector(add, gauge, counter, life, python, times)
+    _collector(add, tell, gauge, counter, life, python, times)
+    _heap(gauge, counter, life, python, rss)
+    if life.dead < HOURS * H:
+        tell("gc_otel_process_ended_total", [0.0] * (len(times) - 1) + [1.0], reason=life.end)
     _rest(gauge, counter, life, chance)
 
 
@@ -230,7 +253,36 @@ def _memory(gauge, life, python, rss, chance) -> None:
     gauge("cpython_memory_allocated_blocks", lambda t: 0.6 * python[t] / BLOCK_BYTES * (1 + chance.gauss(0, 0.004)))
 
 
-def _collector(add, gauge, counter, life, python, times) -> None:
+#: Of what Python's objects take, and how large one is.
+TYPES = (
+    ("dict", 0.34, 232),
+    ("str", 0.22, 84),
+    ("list", 0.12, 120),
+    ("tuple", 0.09, 64),
+    ("code", 0.07, 420),
+    ("other", 0.16, 90),
+)
+
+
+def _heap(gauge, counter, life, python, rss) -> None:
+    """The census' types and the sampled cycles: what is more than at first belongs to the kept type, and a third to its dicts."""
+    least = min(python.values())
+    counted = {t: 0.6 * python[t] for t in python}
+    grown = {t: 0.6 * max(0.0, python[t] - least) for t in python}
+    sizes = {name: (lambda t, share=share: share * (counted[t] - grown[t]), each) for name, share, each in TYPES}
+    sizes["dict"] = (lambda t: 0.34 * (counted[t] - grown[t]) + 0.34 * grown[t], 232)
+    sizes[life.kept] = (lambda t: 0.66 * grown[t] + MIB, 152)
+    for name, (size, each) in sizes.items():
+        gauge("cpython_heap_size_bytes", size, cpython_type=name)
+        gauge("cpython_heap_objects", lambda t, size=size, each=each: round(size(t) / each), cpython_type=name)
+    gauge("cpython_heap_unattributed_bytes", lambda t: rss[t] - counted[t])
+    gauge("cpython_gc_garbage", lambda t: 0)
+    gauge("gc_otel_census_duration_seconds", lambda t: counted[t] / 100 * 3e-8)
+    for cycle, rate in ((life.cycle, 31.0), ("function -> cell", 6.0), ("other", 1.5)):
+        counter("cpython_gc_cycles_total", lambda t, rate=rate: rate * day(t) * life.enabled(t), cpython_gc_cycle=cycle)
+
+
+def _collector(add, tell, gauge, counter, life, python, times) -> None:
     def rate(generation: int, t: float) -> float:
         young = 14 * day(t) * life.enabled(t)
         return (young, young / 11, young / 1500 + life.storm(t))[generation]
@@ -244,8 +296,11 @@ def _collector(add, gauge, counter, life, python, times) -> None:
         durations = {"cpython_gc_collections_total": 1.0, "cpython_gc_duration_seconds_count": 1.0}
         for name in durations:
             add(name, list(zip(times, accumulate(counts), strict=True)), **where)
+        tell("gc_otel_service_collections_total", counts, **where)
+        tell("gc_otel_service_duration_seconds_count", counts, **where)
         sums = [n * mean_s(generation, t) for n, t in zip(counts, times, strict=True)]
         add("cpython_gc_duration_seconds_sum", list(zip(times, accumulate(sums), strict=True)), **where)
+        tell("gc_otel_service_duration_seconds_sum", sums, **where)
         for bound in (*DURATION_BOUNDS_S, math.inf):
             inside = [
                 n * sum(share for share, factor in SPREAD if mean_s(generation, t) * factor <= bound)
@@ -253,12 +308,10 @@ def _collector(add, gauge, counter, life, python, times) -> None:
             ]
             le = "+Inf" if bound == math.inf else f"{bound:g}"
             add("cpython_gc_duration_seconds_bucket", list(zip(times, accumulate(inside), strict=True)), **where, le=le)
-        found = (6, 90, 900)[generation]
-        counter(
-            "cpython_gc_collected_objects_total",
-            lambda t, g=generation, n=found: rate(g, t) * n / (1 + life.storm(t)),
-            **where,
-        )
+            tell("gc_otel_service_duration_seconds_bucket", inside, **where, le=le)
+        found = [n * (6, 90, 900)[generation] / (1 + life.storm(t)) for n, t in zip(counts, times, strict=True)]
+        add("cpython_gc_collected_objects_total", list(zip(times, accumulate(found), strict=True)), **where)
+        tell("gc_otel_service_collected_objects_total", found, **where)
         counter("cpython_gc_uncollectable_objects_total", lambda t: 0, **where)
         explicit = life.storm if generation == 2 else (lambda t: 0.0)
         counter("cpython_gc_explicit_collections_total", explicit, **where)
@@ -279,7 +332,7 @@ def _rest(gauge, counter, life, chance) -> None:
     counter("process_paging_faults_total", lambda t: 40, system_paging_fault_type="minor")
     counter("process_paging_faults_total", lambda t: 0.01, system_paging_fault_type="major")
     gauge("process_uptime_seconds", lambda t: t - life.born)
-    for component, share in (("recorder", 2e-5), ("monitor", 2e-4), ("collect", 9e-4)):
+    for component, share in (("recorder", 2e-5), ("monitor", 2e-4), ("collect", 9e-4), ("census", 3e-4)):
         counter("gc_otel_overhead_time_seconds_total", lambda t, share=share: share, component=component)
     for reason, rate in (("self", 0.02), ("limit", 0.0), ("no_start", 0.0), ("unseen", 0.0)):
         counter("gc_otel_events_dropped_total", lambda t, rate=rate: rate, reason=reason)
@@ -295,9 +348,36 @@ def _rest(gauge, counter, life, chance) -> None:
     gauge("target_info", lambda t: 1, **(resource if life.version else {"service_name": "billing"}))
 
 
+#: Of these a service's counters begin at zero.
+REASONS = (
+    "clean exit",
+    "unhandled exception",
+    "OOM kill",
+    "SIGKILL, cause unknown",
+    "signal SIGTERM",
+    "signal SIGSEGV",
+)
+
+
+def _totals(series: Series, at: Callable[[float], int], since: float) -> None:
+    """Each exporter's counters of a service, which no death makes fall; and the exporter's own."""
+    times = [float(t) for t in range(0, HOURS * H + 1, STEP_S) if t >= since]
+    places = {tuple((key, value) for key, value in labels if key in _of("", "", 0)) for _, labels in series.of_services}
+    for place in sorted(places):
+        for reason in REASONS:
+            series.of_services.setdefault(("gc_otel_process_ended_total", (*place, ("reason", reason))), {})
+    for (name, labels), steps in series.of_services.items():
+        counts = accumulate(steps.get(t, 0.0) for t in times)
+        series.add(name, dict(labels), list(zip(times, counts, strict=True)), at)
+    exporters = {tuple((key, value) for key, value in place if key != "service_name") for place in places}
+    for place in sorted(exporters):
+        series.add("gc_otel_exporter_faults_total", dict(place), [(t, 0.0) for t in times], at)
+
+
 #: (alert, severity, service, instance, pid, hours: true from, fires from, until) as the rules give them on this history.
 FIRED = (
     ("PythonMemoryNearLimit", "critical", "catalog", "10.0.1.11:9464", "", 7.77, 7.85, 8.67),
+    ("PythonProcessOomKilled", "critical", "catalog", "", "", 8.65, 8.65, 8.87),
     ("PythonMemoryWillReachLimit", "warning", "catalog", "10.0.1.10:9464", "", 10.53, 11.03, HOURS),
     ("PythonMemoryGrowthUnattributed", "warning", "thumbs", "10.0.3.10:9464", "", 11.07, 11.57, HOURS),
     ("PythonGcTimeCritical", "critical", "worker", "10.0.2.10:9464", "45", 7.67, 7.75, 8.0),

@@ -9,6 +9,8 @@ from typing import Any
 import promql_parser as promql
 
 from gc_otel.otel.catalog import CATALOG
+from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG
+from gc_otel.otel.service_catalog import SERVICE_CATALOG
 
 UNIT_SUFFIX = {"s": "_seconds", "By": "_bytes"}
 IDENTITY = {"cluster", "namespace", "job", "service_name", "instance", "process_pid"}
@@ -16,11 +18,16 @@ RESOURCE = {"service_version", "process_runtime_version"}
 LEVELS = {
     "service": IDENTITY - {"instance", "process_pid"},
     "service_le": IDENTITY - {"instance", "process_pid"} | {"le"},
+    "service_reason": IDENTITY - {"instance", "process_pid"} | {"reason"},
     "service_version": IDENTITY - {"instance", "process_pid"} | RESOURCE,
     "instance": IDENTITY - {"process_pid"},
     "process": IDENTITY,
     "gc_otel": set(),
 }
+#: What is not of one process alone: of a service, and of the exporter service itself.
+OTHERS = (*SERVICE_CATALOG, *EXPORTER_CATALOG)
+OTHERS_BEGIN = tuple(metric.name.replace(".", "_") for metric in OTHERS)
+METRICS = (*CATALOG, *OTHERS)
 #: Written by the server itself.
 SERVER = {"ALERTS": {"alertname", "alertstate", "severity"}, "ALERTS_FOR_STATE": {"alertname", "severity"}}
 
@@ -28,9 +35,10 @@ SERVER = {"ALERTS": {"alertname", "alertstate", "severity"}, "ALERTS_FOR_STATE":
 def _published() -> dict[str, set[str]]:
     """Labels of its own by every name that a metric of the catalogue may have, scraped or by OTLP."""
     found = {"target_info": RESOURCE}
-    for metric in CATALOG:
+    for metric in METRICS:
         name = metric.name.replace(".", "_")
-        name += UNIT_SUFFIX.get(metric.unit, "")
+        suffix = UNIT_SUFFIX.get(metric.unit, "")
+        name += "" if name.endswith(suffix) else suffix
         labels = {each.replace(".", "_") for each in metric.attributes}
         if metric.kind == "counter":
             found[name + "_total"] = labels
@@ -46,7 +54,7 @@ def _published() -> dict[str, set[str]]:
 PUBLISHED = _published()
 COUNTERS = {
     name
-    for metric in CATALOG
+    for metric in METRICS
     for name in PUBLISHED
     if metric.kind in ("counter", "histogram")
     and name.startswith(metric.name.replace(".", "_"))

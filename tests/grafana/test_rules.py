@@ -11,7 +11,7 @@ from gc_otel.config import SETTINGS
 #: What Prometheus 2.42, Mimir, Thanos and VictoriaMetrics all have.
 EVERYWHERE = {
     "absent", "avg_over_time", "clamp_max", "clamp_min", "deriv", "histogram_quantile", "increase",
-    "min_over_time", "predict_linear", "rate", "resets", "scalar", "vector",
+    "min_over_time", "predict_linear", "rate", "resets", "round", "scalar", "vector",
 }  # fmt: skip
 FILES = {"thresholds.yaml", "recording.yaml", "alerts.yaml", "native-histograms.yaml"}
 
