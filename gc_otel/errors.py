@@ -91,3 +91,9 @@ class NotSupported(GcOtelError):
     """Asked for in a place where it cannot work, such as a sub-interpreter."""
 
     remedy = "Nothing is recorded here, and nothing else is affected."
+
+
+class NoSuchEnding(GcOtelError):
+    """Nothing is kept of the end of that process."""
+
+    remedy = "`gc-otel postmortem` lists what is kept, `gc-otel ps` those that live."

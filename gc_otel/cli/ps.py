@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     folder = folder_of(arguments.dir)
-    found = fleet.read_fleet(folder)
+    found = _with_kept(fleet.read_fleet(folder), folder)
     shown = [process for process in found.processes if process.alive or arguments.all]
     if arguments.json:
         print_json([_as_json(process) for process in shown])
@@ -74,6 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
     if found.unreadable:
         print(_unreadable_line(found), file=sys.stderr if arguments.json else sys.stdout)
     return 0
+
+
+def _with_kept(found: Fleet, folder: Folder | None) -> Fleet:
+    """With the dead whose flight files an exporter has put away."""
+    if folder is None:
+        return found
+    kept = fleet.read_fleet(folder.endings)
+    return Fleet(found.processes + kept.processes, found.unreadable + kept.unreadable)
 
 
 def folder_of(given: str | None) -> Folder | None:
@@ -100,7 +108,7 @@ def _print_table(shown: list[Process], found: Fleet, *, everyone: bool) -> None:
         if any(process.elsewhere for process in shown):
             print("* counted in another pid namespace, such as a container's: not a pid of this one")
     if dead and not everyone:
-        print(f"{dead} dead {'process' if dead == 1 else 'processes'} not shown: gc-otel ps --all")
+        print(f"{dead} dead {'process' if dead == 1 else 'processes'} not shown: gc-otel ps --all, gc-otel postmortem")
 
 
 def _print_exporter(folder: Folder | None) -> None:
