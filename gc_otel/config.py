@@ -160,6 +160,20 @@ SETTINGS: Final = (
         "Sample unique, proportional and swapped memory too (at most 0.05 % of a core).",
     ),
     Setting(
+        "census",
+        _flag,
+        True,
+        "true or false",
+        "Count the objects of the heap by type now and then (at most 0.1 % of a core).",
+    ),
+    Setting(
+        "cycles",
+        _flag,
+        True,
+        "true or false",
+        "Name the garbage cycles in a sample of the young collections (at most 0.2 % of the time).",
+    ),
+    Setting(
         "requests",
         _flag,
         True,
@@ -233,6 +247,8 @@ class Config(Record):
     recorder: str = "auto"
     sample_interval: float = 5.0
     memory_detail: bool = True
+    census: bool = True
+    cycles: bool = True
     requests: bool = True
     disabled_metrics: tuple[str, ...] = ()
     host: str = "127.0.0.1"

@@ -30,6 +30,9 @@ class Options:
     recorder: str | None = None
     sample_interval: float | None = None
     memory_detail: bool | None = None
+    census: bool | None = None
+    cycles: bool | None = None
+    requests: bool | None = None
     disabled_metrics: list[str] | None = None
 
 

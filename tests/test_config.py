@@ -17,6 +17,8 @@ DEFAULTS = {
     "recorder": "auto",
     "sample_interval": 5.0,
     "memory_detail": True,
+    "census": True,
+    "cycles": True,
     "requests": True,
     "disabled_metrics": (),
     "host": "127.0.0.1",
@@ -30,7 +32,7 @@ DEFAULTS = {
 GOOD = [
     *[
         (name, text, value)
-        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests", "page")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "census", "cycles", "requests", "page")
         for text, value in (
             ("true", True),
             ("1", True),
@@ -66,7 +68,7 @@ GOOD = [
 BAD = [
     *[
         (name, text, "true or false")
-        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "requests", "page")
+        for name in ("enabled", "autoload", "dir_on_disk", "memory_detail", "census", "cycles", "requests", "page")
         for text in ("2", "ja", " ")
     ],
     ("dir", "relative/path", "an absolute path"),

@@ -192,7 +192,7 @@ def take_census(*, sample_every: int = 0) -> Census:
     types, charges, visited, every = count(containers, sample_every)
     duration_ns = time.monotonic_ns() - began_ns
     rows = _merge(_named_types(types), _charged(types, charges, names, sampled=every > 1))
-    return Census(time.time(), began_ns, duration_ns, rows, visited, _rss_bytes(), every, walker)
+    return Census(time.time(), began_ns, duration_ns, rows, visited, rss_bytes(), every, walker)
 
 
 def _counter() -> tuple[Callable[[list[object], int], Counted], str]:
@@ -257,7 +257,8 @@ def _merge(*rows: Iterable[TypeCount]) -> tuple[TypeCount, ...]:
     return tuple(sorted(counts, key=lambda row: (-row.size_bytes, -row.objects, row.name)))
 
 
-def _rss_bytes() -> int | None:
+def rss_bytes() -> int | None:
+    """Resident memory of this process, or None where /proc does not tell."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -22,7 +22,8 @@ from gc_otel.probe.clockwork import clockwork
 from gc_otel.probe.ending import unhandled_exception
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
-from gc_otel.probe.monitor import Monitor, Sampler
+from gc_otel.probe.live_census import LiveCensus, census_taker
+from gc_otel.probe.monitor import Monitor, Sampler, allocated_blocks
 from gc_otel.probe.requests import Desk, is_supported
 from gc_otel.probe.unpatched import unpatched
 
@@ -115,6 +116,7 @@ class Probe:
         if self._native is not None:
             self._native.watch_exit(self._mapping)
         self._monitor = self._make_monitor()
+        self._census = self._make_census()
         self._desk = self._make_desk()
         try:
             self._clockwork.begin(
@@ -167,6 +169,10 @@ class Probe:
             with_detail=self.config.memory_detail,
         )
 
+    def _make_census(self) -> LiveCensus:
+        take = census_taker(native=self._native is not None)
+        return LiveCensus(self._mapping, wanted=self.config.census, take=take, allocated_blocks=allocated_blocks)
+
     def _make_desk(self) -> Desk | None:
         """Where requests arrive; None where nobody can ask: by setting, or without a file to be found by."""
         serves = self.config.requests and self.location is not None and is_supported()
@@ -207,6 +213,10 @@ class Probe:
             self._monitor.round()
         except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
             self.note_fault("monitor", error)
+        try:
+            self._census.round(self._goes_on)
+        except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
+            self.note_fault("census", error)
         self._serve()
 
     def _serve(self) -> None:
@@ -262,7 +272,7 @@ class Probe:
             atexit.unregister(self._at_exit)
             self._clockwork.end()
             self._uninstall_recorder()
-            del self._monitor
+            del self._monitor, self._census
             files.write_header(self._mapping.view(), {"state": layout.STATES.index("stopped")})
             self._mapping.close()
             self._remove_file()
