@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -309,7 +311,8 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@pytest.mark.fuzz
+@settings(max_examples=int(os.environ.get("GCOTEL_FUZZ_EXAMPLES", "500")), deadline=None)
 @given(st.dictionaries(VARIABLES, TEXTS, max_size=8))
 @example({"GC_OTEL_SAMPLE_INTERVAL": "\ud800", "GC_OTEL_DIR": "/\ud800", "GC_OTEL_\udcff": "\udcff"})
 def test_no_environment_raises(env) -> None:

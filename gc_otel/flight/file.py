@@ -39,23 +39,51 @@ def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], Mappi
     """
     make_room(folder)
     name = f"{header['pid']}-{header['created_unix_ns']:x}"
-    temporary = os.path.join(folder.location, name + folders.TEMPORARY_SUFFIX)
-    final = os.path.join(folder.location, name + folders.SUFFIX)
+    temporary, final = name + folders.TEMPORARY_SUFFIX, name + folders.SUFFIX
     try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        inside = folder.pin()
     except OSError as error:
-        raise FlightFolderError(f"{temporary} cannot be made: {error.strerror}") from error
+        raise FlightFolderError(f"{folder.location}: {error.strerror}") from error
     try:
-        mapping = _prepare(fd, header, map_file)
-        os.rename(temporary, final)
-    except BaseException as error:
-        remove(temporary)
-        if isinstance(error, OSError):
-            raise FlightFolderError(f"{temporary}: {error.strerror or error}") from error
+        try:
+            mapping = _create_in(inside, temporary, header, map_file)
+        except OSError as error:
+            # Full of what others put there.
+            if error.errno != errno.ENOSPC or not _remove_dead(folder, 1):
+                raise
+            mapping = _create_in(inside, temporary, header, map_file)
+        try:
+            os.rename(temporary, final, src_dir_fd=inside, dst_dir_fd=inside)
+        except BaseException:
+            mapping.close()
+            _remove_in(inside, temporary)
+            raise
+    except OSError as error:
+        raise FlightFolderError(f"{os.path.join(folder.location, temporary)}: {error.strerror or error}") from error
+    finally:
+        os.close(inside)
+    return os.path.join(folder.location, final), mapping
+
+
+def _create_in(
+    inside: int, temporary: str, header: HeaderFields, map_file: Callable[[int], MappingLike]
+) -> MappingLike:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600, dir_fd=inside)
+    try:
+        return _prepare(fd, header, map_file)
+    except BaseException:
+        _remove_in(inside, temporary)
         raise
     finally:
         os.close(fd)
-    return final, mapping
+
+
+def _remove_in(inside: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=inside)
+    except OSError:
+        return
 
 
 def _prepare(fd: int, header: HeaderFields, map_file: Callable[[int], MappingLike]) -> MappingLike:
@@ -197,10 +225,14 @@ def make_room(folder: Folder) -> None:
     """
     missing_bytes = folder.used_bytes() + layout.FILE_BYTES - folder.budget_bytes()
     if missing_bytes > 0:
-        kept = sorted(folder.endings.locations(folders.SUFFIX), key=_modified_s)
-        for path in [*kept, *_dead(folder)][: -(-missing_bytes // layout.FILE_BYTES)]:
-            remove(path)
+        _remove_dead(folder, -(-missing_bytes // layout.FILE_BYTES))
     folder.check_budget()
+
+
+def _remove_dead(folder: Folder, count: int) -> int:
+    """Delete the oldest; returns how many it could."""
+    kept = sorted(folder.endings.locations(folders.SUFFIX), key=_modified_s)
+    return sum(remove(path) for path in [*kept, *_dead(folder)][:count])
 
 
 def _dead(folder: Folder) -> list[str]:

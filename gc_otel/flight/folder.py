@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".flight"
 TEMPORARY_SUFFIX: Final = ".flight-new"
 
-#: What all flight files together may take: of the user's own /dev/shm (64 MB in
-#: Docker) they must never take what the user's next allocation needs.
-FOLDER_BYTES_MOST: Final = 16 * 2**20
+#: What all flight files together may take: of the user's own /dev/shm they must never take what the user's
+#: next allocation needs. In Docker's, of 64 MB, that is a quarter; where there is room, files of 1,000 processes fit.
+FOLDER_BYTES_MOST: Final = 256 * 2**20
 FOLDER_SHARE_MOST: Final = 0.25
 
 #: In it an exporter keeps the records of the ended, and the flight files of the killed.
@@ -71,9 +71,22 @@ class Folder:
         return Folder(os.path.join(self.location, ENDINGS_NAME))
 
     def budget_bytes(self) -> int:
-        """What they may take: 16 MiB, and a quarter of the filesystem."""
+        """What they may take: 256 MiB, and a quarter of the filesystem."""
         filesystem = os.statvfs(self.location)
         return min(FOLDER_BYTES_MOST, int(filesystem.f_frsize * filesystem.f_blocks * FOLDER_SHARE_MOST))
+
+    def pin(self) -> int:
+        """A descriptor of the folder as it is now; FlightFolderError when what has its name is not fit, or OSError.
+
+        Names are looked up in it, so that whoever swaps the folder after this, in a parent that others write, swaps in vain.
+        """
+        fd = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _check_status(self.location, os.fstat(fd))
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def check_budget(self) -> None:
         """FlightFolderError when one more file does not fit."""
@@ -135,14 +148,7 @@ def _check(path: str, *, allow_disk: bool) -> None:
         status = os.lstat(path)
     except OSError as error:
         raise FlightFolderError(f"{path}: {error.strerror}") from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise FlightFolderError(f"{path} is not a folder (links are not followed)")
-    if status.st_uid != os.getuid():
-        raise FlightFolderError(f"{path} belongs to user {status.st_uid}, not to {os.getuid()}")
-    if status.st_mode & 0o077:
-        raise FlightFolderError(
-            f"{path} is open to others (mode {stat.S_IMODE(status.st_mode):04o})", remedy=f"Run `chmod 700 {path}`."
-        )
+    _check_status(path, status)
     if not os.access(path, os.W_OK | os.X_OK):
         raise FlightFolderError(f"{path} cannot be written")
     kind = filesystem_type(status.st_dev)
@@ -150,6 +156,17 @@ def _check(path: str, *, allow_disk: bool) -> None:
         raise FlightFolderError(
             f"{path} is on {kind}, where a slow disk could stall a collection",
             remedy="Use a folder on tmpfs, or set GC_OTEL_DIR_ON_DISK=true.",
+        )
+
+
+def _check_status(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        raise FlightFolderError(f"{path} is not a folder (links are not followed)")
+    if status.st_uid != os.getuid():
+        raise FlightFolderError(f"{path} belongs to user {status.st_uid}, not to {os.getuid()}")
+    if status.st_mode & 0o077:
+        raise FlightFolderError(
+            f"{path} is open to others (mode {stat.S_IMODE(status.st_mode):04o})", remedy=f"Run `chmod 700 {path}`."
         )
 
 

@@ -34,7 +34,7 @@ def read_identity(source: Source) -> snapshot.Identity:
         )
     if cells.number("file_bytes") != layout.FILE_BYTES:
         raise NotAFlightFile("its header tells another size")
-    if not 0 < cells.number("pid") < 2**31:
+    if not 0 < cells.number("pid") < 2**31 or cells.number("parent_pid") >= 2**31:
         raise NotAFlightFile("its process id is impossible")
     exit_code = cells.known("exit_code")
     return snapshot.Identity(

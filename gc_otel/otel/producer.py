@@ -30,6 +30,7 @@ from opentelemetry.util.types import AttributeValue
 
 from gc_otel._version import __version__
 from gc_otel.config import Config
+from gc_otel.errors import FlightFileError, NotAFlightFile
 from gc_otel.flight.snapshot import GenerationStats, Identity, Snapshot
 from gc_otel.otel.catalog import CATALOG, DURATION_BOUNDS_S, GENERATION, Metric
 from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG, ExporterNumbers
@@ -50,6 +51,7 @@ EXPORTER_SERVICE: Final = "gc_otel-exporter"
 #: A label that is on some series of a metric and not on others would be given to the wrong ones by the exporter.
 _NO_SERVICE: Final = "unknown_service"
 
+_VALUE_MOST: Final = 2**63 - 1
 _NOTHING: Final[Attributes] = {}
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 _SCOPE: Final = InstrumentationScope("gc_otel", __version__)
@@ -105,7 +107,7 @@ class Producer:
         self._own_since_unix_ns = time.time_ns()
 
     def of_process(self, snapshot: Snapshot, resource: Resource, *, now_unix_ns: int) -> ResourceMetrics:
-        """All metrics of one process."""
+        """All metrics of one process; NotAFlightFile when a number is larger than any that is true."""
         # What a publisher of library mode left out of the SDK's histogram is in this one.
         snapshot = replace(snapshot, published=replace(snapshot.published, dropped_self=0, dropped_limit=0))
         identity = snapshot.identity
@@ -145,7 +147,9 @@ class Producer:
         for metric in metrics:
             try:
                 one = make(metric)
-            except Exception as error:  # noqa: BLE001, PERF203 - contained: one metric that fails leaves the others
+            except FlightFileError:  # noqa: PERF203 - as below; no metric has failed: the numbers are none
+                raise
+            except Exception as error:  # noqa: BLE001 - contained: one metric that fails leaves the others
                 self._note_fault(f"metric {metric.name}", error)
             else:
                 if one is not None:
@@ -159,6 +163,7 @@ def _numbers(metric: Metric[S], source: S, since_unix_ns: int, now_unix_ns: int)
     ]
     if not points:
         return None
+    _check_range(metric.name, *(point.value for point in points))
     is_counter = metric.kind == "counter"
     data = Gauge(points) if metric.kind == "gauge" else Sum(points, _CUMULATIVE, is_monotonic=is_counter)
     return SdkMetric(metric.name, metric.description, metric.unit, data)
@@ -184,6 +189,7 @@ def _histogram(
         )
         for number, stats in enumerate(generations)
     ]
+    _check_range(metric.name, *(point.count for point in points))
     return SdkMetric(metric.name, metric.description, metric.unit, Histogram(points, _CUMULATIVE))
 
 
@@ -192,3 +198,9 @@ def _max_s(stats: GenerationStats | GenerationTotals) -> float | None:
     if isinstance(stats, GenerationTotals) or not stats.collections:
         return None
     return stats.duration_max_ns / 1e9
+
+
+def _check_range(name: str, *values: float) -> None:
+    """OTLP's integers have 63 bits: one that has more, of a single file, would keep all others from being pushed."""
+    if max(values) > _VALUE_MOST or min(values) < -_VALUE_MOST:
+        raise NotAFlightFile(f"it tells an impossible number for {name}")

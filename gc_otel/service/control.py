@@ -9,6 +9,7 @@ Only the standard library is imported here: launchers must start fast.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gc_otel.errors import FlightFolderError
 from gc_otel.flight.folder import EXPORTER_LOCK_NAME, Folder
 
 LOCK_NAME: Final = EXPORTER_LOCK_NAME
@@ -70,7 +72,9 @@ class Claim:
     @classmethod
     def take(cls, folder: Folder) -> Claim | None:
         """The claim, or None while another process has it; OSError where the folder cannot be used."""
-        lock_fd = os.open(folder.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with _inside(folder) as inside:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            lock_fd = os.open(LOCK_NAME, flags, 0o600, dir_fd=inside)
         try:
             if not _lock(lock_fd):
                 os.close(lock_fd)
@@ -134,9 +138,22 @@ def _listen(folder: Folder) -> socket.socket:
 @contextlib.contextmanager
 def _socket_address(folder: Folder) -> Iterator[str]:
     """A name that fits: unix(7) has room for 108 bytes, and folders can be longer."""
-    fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _inside(folder) as inside:
+        yield f"/proc/self/fd/{inside}/{SOCKET_NAME}"
+
+
+@contextlib.contextmanager
+def _inside(folder: Folder) -> Iterator[int]:
+    """A descriptor to look names up in; OSError where the folder is not fit, or not any more.
+
+    Who could put another one in its place would be given a standard error, and be believed to be the exporter.
+    """
     try:
-        yield f"/proc/self/fd/{fd}/{SOCKET_NAME}"
+        fd = folder.pin()
+    except FlightFolderError as error:
+        raise PermissionError(errno.EPERM, str(error)) from error
+    try:
+        yield fd
     finally:
         os.close(fd)
 
@@ -144,7 +161,8 @@ def _socket_address(folder: Folder) -> Iterator[str]:
 def is_claimed(folder: Folder) -> bool:
     """Whether an exporter, or a launcher about to start one, has the folder."""
     try:
-        fd = os.open(folder.path / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with _inside(folder) as inside:
+            fd = os.open(LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=inside)
     except OSError:
         return False
     try:

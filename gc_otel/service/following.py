@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gc_otel.errors import FlightFileError
+from gc_otel.errors import FlightFileError, NotAFlightFile
 from gc_otel.flight.folder import SUFFIX, Folder
 from gc_otel.service.fleet import Unreadable
 from gc_otel.service.recorded import Recorded
@@ -110,6 +110,7 @@ class Following:
             return
         try:
             recorded = Recorded(path)
+            self._check_is_no_other(recorded)
         except (FlightFileError, OSError) as error:
             if os.path.lexists(path):  # else it ended just now, and took its file with it
                 self._refused[entry] = _Refused(_why(path, error), time.monotonic_ns() + _AGAIN_NS)
@@ -117,6 +118,18 @@ class Following:
         self._refused.pop(entry, None)
         self._seen.add(entry)
         self._adopt(recorded)
+
+    def _check_is_no_other(self, recorded: Recorded) -> None:
+        """NotAFlightFile for a copy or a second name of a file that is followed, which would end the one that it is of."""
+        before = self._by_key.get(recorded.key)
+        if before is None or before.is_ended:
+            return
+        is_same = before.identity.instance_id == recorded.identity.instance_id
+        if is_same or (before.is_alive() and not recorded.is_alive()):
+            recorded.end()
+            raise NotAFlightFile(
+                f"{recorded.path.name} is of process {recorded.identity.pid}, whose file is {before.path.name}"
+            )
 
     def _adopt(self, recorded: Recorded) -> None:
         """Follow it, unless it was dead before this began, or is an older file of the same process: those are only buried."""

@@ -176,7 +176,7 @@ def test_a_temporary_file_that_is_there_already(folder, header, make_mapping) ->
     """A name that is taken, or planted as a link, is not opened."""
     name = f"{header['pid']}-{header['created_unix_ns']:x}.flight-new"
     (folder.path / name).symlink_to("/etc/passwd")
-    with pytest.raises(FlightFolderError, match="cannot be made"):
+    with pytest.raises(FlightFolderError, match="File exists"):
         files.create(folder, header, make_mapping)
 
 
@@ -193,7 +193,7 @@ def test_failing_to_clean_up_hides_nothing(folder, header, monkeypatch) -> None:
     def no_memory(fd: int) -> None:
         raise OSError(errno.ENOMEM, "no memory")
 
-    def stuck(path: object) -> None:
+    def stuck(path: object, dir_fd: int | None = None) -> None:
         raise OSError(errno.EROFS, "read-only")
 
     with monkeypatch.context() as patch:

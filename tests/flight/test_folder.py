@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -199,13 +200,16 @@ def test_entry_that_vanished_takes_no_room(folder, monkeypatch) -> None:
 
 
 def test_budget_is_a_share_of_the_filesystem(folder, monkeypatch) -> None:
-    """16 MiB at most, and a quarter of a small filesystem."""
+    """256 MiB at most, and a quarter of a small filesystem such as Docker's /dev/shm."""
 
     class Sizes:
         f_frsize = 4096
-        f_blocks = 64 * 2**20 // 4096
+        f_blocks = 16 * 2**30 // 4096
 
     monkeypatch.setattr(os, "statvfs", lambda path: Sizes)
+    assert folder.budget_bytes() == 256 * 2**20
+    assert folder.budget_bytes() // layout.FILE_BYTES > 1000
+    Sizes.f_blocks = 64 * 2**20 // 4096
     assert folder.budget_bytes() == 16 * 2**20
     Sizes.f_blocks = 8 * 2**20 // 4096
     assert folder.budget_bytes() == 2 * 2**20
@@ -220,6 +224,33 @@ def test_beyond_the_budget_no_file_is_made(folder, header, make_mapping, monkeyp
         files.create(folder, {**header, "created_unix_ns": 1}, make_mapping)
     assert "GC_OTEL_DIR" in raised.value.remedy
     assert len(list(folder.path.iterdir())) == 2
+
+
+def test_the_dead_make_room_for_the_living(folder, make_file, header, make_mapping, monkeypatch) -> None:
+    """Within a full budget the oldest dead file goes, and no living one."""
+    living, _mapping = make_file()
+    oldest, *others = make_dead(make_file, 3)
+    monkeypatch.setattr(Folder, "budget_bytes", lambda self: 4 * layout.FILE_BYTES)
+    made, _another = files.create(folder, {**header, "created_unix_ns": 1}, make_mapping)
+    assert set(folder.files()) == {living, *others, Path(made)}
+    assert oldest not in set(folder.files())
+
+
+def test_the_dead_make_room_on_a_filesystem_that_others_filled(
+    folder, make_file, header, make_mapping, monkeypatch
+) -> None:
+    """ENOSPC though the budget is not used up: what can be given up is given up, and it is tried once more."""
+    (dead,) = make_dead(make_file, 1)
+    reserve = os.posix_fallocate
+
+    def full_while_it_is_there(fd: int, offset: int, length: int) -> None:
+        if dead.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reserve(fd, offset, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", full_while_it_is_there)
+    made, _mapping = files.create(folder, {**header, "created_unix_ns": 1}, make_mapping)
+    assert list(folder.files()) == [Path(made)]
 
 
 # What is swept out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import time
@@ -21,7 +22,10 @@ from gc_otel.flight.mapping import PythonMapping
 from gc_otel.flight.python_recorder import PythonRecorder
 from gc_otel.flight.snapshot import Fault, HistoryPoint, Snapshot
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.fuzz]
+
+#: For a long night.
+EXAMPLES = int(os.environ.get("GCOTEL_FUZZ_EXAMPLES", "0"))
 
 MOST_MEMORY_BYTES = 8 * 2**20
 EXTREMES = (0, 1, 2, 3, 511, 513, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
@@ -110,7 +114,7 @@ def test_the_valid_file_is_valid() -> None:
     assert len(snapshot.measured.blocks) == 4
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES or 300, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, layout.FILE_BYTES - 1), st.binary(min_size=1, max_size=200)), max_size=6),
     st.one_of(st.none(), st.integers(0, layout.FILE_BYTES)),
@@ -132,7 +136,7 @@ CELLS = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES or 400, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(CELLS), st.one_of(st.sampled_from(EXTREMES), st.integers(0, 2**64 - 1)), max_size=8)
 )

@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_used_is_an_error(folder, tmp_path):
 def test_a_long_name_of_a_folder_fits(folder):
     """A socket's address has room for 108 bytes."""
     deep = folder.path / ("d" * 100) / ("e" * 100)
-    deep.mkdir(parents=True)
+    deep.mkdir(parents=True, mode=0o700)
     claim = Claim.take(Folder(deep))
     assert is_claimed(Folder(deep))
     claim.release()
@@ -241,8 +241,30 @@ def test_descriptors_of_nonsense_are_closed(desk, folder, own_pidfd, sleeper):
     assert pid_of(10**6) is None
 
 
-@given(raw=st.binary(max_size=300), fds=st.integers(0, 4))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+WORDS = [
+    b'{"do": "follow"',
+    b'{"do": "status"}',
+    b"\n",
+    b"{" * 2000,
+    b'"command":',
+    b", ",
+    b"}",
+    b"null",
+    b"\xff",
+    b"1e999",
+]
+
+
+@pytest.mark.fuzz
+@given(
+    raw=st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(WORDS), max_size=6).map(b"".join)),
+    fds=st.integers(0, 4),
+)
+@settings(
+    max_examples=int(os.environ.get("GCOTEL_FUZZ_EXAMPLES", "60")),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 def test_no_bytes_do_harm(desk, folder, raw, fds):
     """Whatever comes, the next question is answered."""
     say(folder, raw, [0] * fds)
