@@ -42,6 +42,8 @@ COMMANDS: Final = (
     Command("top", "watch the recorded processes: pauses, time in GC, memory and its growth"),
     Command("census", "what is on the heap of a process that runs now: types, objects, bytes, and what grows"),
     Command("cycles", "which garbage cycles a process has now, exactly, found in a child of it that nobody notices"),
+    Command("why", "who holds the objects of a type in a process that runs now"),
+    Command("graph", "the same as a picture: what holds a few objects, or what they hold"),
     Command("postmortem", "list the processes that have ended, and show how one of them did"),
     Command("doctor", "say what is found, what works, what was dropped and why, and what to do about it"),
     Command("config", "list every setting, its value and where it came from"),

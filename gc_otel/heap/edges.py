@@ -38,6 +38,10 @@ class EdgeNames:
             known = self._known[id(holder)] = {id(held): name for name, held in reversed(list(self._held(holder)))}
         return known.get(id(value), "[variable]" if type(holder) in _RUN else _UNKNOWN)
 
+    def forget(self) -> None:
+        """Let go what holders hold: of a large one it is as much again."""
+        self._known.clear()
+
     def attribute_in(self, space: dict[Any, Any], value: object) -> str | None:
         """The name under which a namespace holds it."""
         for name, held in list(space.items()):

@@ -62,16 +62,16 @@ def show_backrefs(
 def _show(function: str, objects: object, filename: str | os.PathLike[str] | None, **options: Any) -> str:
     path = None if filename is None else Path(filename)
     if path is not None:
-        _check_format(path)
+        check_format(path)
     output = StringIO()
     getattr(_objgraph(), function)(objects, output=output, extra_ignore=(id(output), id(options)), **options)
     source = output.getvalue()
     if path is not None:
-        _write(source, path)
+        write(source, path)
     return source
 
 
-def _check_format(path: Path) -> None:
+def check_format(path: Path) -> None:
     """Before the work, not after it."""
     if not path.suffix:
         raise ValueError(f"the filename tells the format: {path}.dot, .svg or .png")
@@ -82,7 +82,8 @@ def _check_format(path: Path) -> None:
         )
 
 
-def _write(source: str, path: Path) -> None:
+def write(source: str, path: Path) -> None:
+    """Write the dot source in the format that the name of the file tells; NotSupported when Graphviz fails."""
     if path.suffix == ".dot":
         path.write_text(source, encoding="utf-8")
         return

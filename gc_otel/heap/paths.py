@@ -10,35 +10,20 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from gc_otel.heap.edges import EdgeNames, is_namespace_of
+from gc_otel.heap.merging import HolderStep, Merging
 from gc_otel.heap.names import referents, type_name
 from gc_otel.heap.roots import Root, find_roots
 
 _MOST_OBJECTS: Final = 20_000_000
-_ACCUMULATES: Final = 10  # objects held by each, at the least
-_SIZED: Final = (dict, list, tuple, set, frozenset)
-
-
-@dataclass(frozen=True)
-class HolderStep:
-    """One step of merged ways: ``objects`` of ``type`` are held like ``edge`` by the step above.
-
-    ``instances`` is how many of what was asked for are reached through here; ``length`` is the content of the
-    builtin containers at this step together, None for other types.  At the accumulation point, few
-    objects hold many.
-    """
-
-    edge: str
-    type: str
-    objects: int
-    instances: int
-    length: int | None
-    is_accumulation_point: bool
-    children: tuple[HolderStep, ...]
+_SLICE: Final = 16_384
+_BRANCHES_MOST: Final = 12
+#: As in a census.
+NAME_LETTERS_MOST: Final = 200
 
 
 @dataclass(frozen=True)
@@ -57,11 +42,47 @@ class Holders:
     examined_objects: int
     duration_ns: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; of steps that differ, the ``_BRANCHES_MOST`` with the most are told at each."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "roots"}
+        return {**found, "roots": [_step_as_dict(root) for root in self.roots]}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Holders:
+        """What ``as_dict()`` gave.  LookupError, TypeError, ValueError, RecursionError."""
+        numbers = {
+            name: int(found[name])
+            for name in ("instances", "reached", "roots_left_out", "examined_objects", "duration_ns")
+        }
+        return cls(type=str(found["type"]), roots=tuple(map(_step_from_dict, found["roots"])), **numbers)
+
     def __str__(self) -> str:
         """The tree."""
         from gc_otel.heap.render import render_holders  # render imports this module
 
         return render_holders(self)
+
+
+def _step_as_dict(step: HolderStep) -> dict[str, Any]:
+    found = {each.name: getattr(step, each.name) for each in fields(step) if each.name != "children"}
+    found["type"] = step.type[:NAME_LETTERS_MOST]
+    found["children"] = [_step_as_dict(child) for child in step.children[:_BRANCHES_MOST]]
+    found["children_left_out"] = len(step.children) - len(found["children"])
+    return found
+
+
+def _step_from_dict(found: Mapping[str, Any]) -> HolderStep:
+    length = found["length"]
+    return HolderStep(
+        edge=str(found["edge"]),
+        type=str(found["type"]),
+        objects=int(found["objects"]),
+        instances=int(found["instances"]),
+        length=None if length is None else int(length),
+        is_accumulation_point=bool(found["is_accumulation_point"]),
+        children=tuple(map(_step_from_dict, found["children"])),
+        children_left_out=int(found["children_left_out"]),
+    )
 
 
 def find_holders(type_or_name: type | str, *, most: int = 10) -> Holders:
@@ -73,9 +94,19 @@ def find_holders(type_or_name: type | str, *, most: int = 10) -> Holders:
     """
     if most < 1:
         raise ValueError("most is 1 or more")
-    wanted = _matcher(type_or_name)
+    name = type_or_name if isinstance(type_or_name, str) else type_name(type_or_name)
+    return search_holders(name, _matcher(type_or_name), most=most)
+
+
+def search_holders(
+    name: str, wanted: Callable[[type], bool], *, most: int, say: Callable[..., object] = lambda *_: None
+) -> Holders:
+    """The same for types that ``wanted`` accepts.
+
+    ``say`` is told a phase, and how many objects of how many, every few milliseconds; what it raises ends the search.
+    """
     began_ns = time.monotonic_ns()
-    search = _Search(wanted)
+    search = _Search(wanted, say)
     try:
         search.run()
         roots = search.merged()
@@ -83,7 +114,6 @@ def find_holders(type_or_name: type | str, *, most: int = 10) -> Holders:
     finally:
         # Among the objects may be frames of this call, which would hold the list, and so everything, until collected.
         search.objects.clear()
-    name = type_or_name if isinstance(type_or_name, str) else type_name(type_or_name)
     return Holders(
         name,
         instances,
@@ -113,22 +143,34 @@ def _matcher(type_or_name: type | str) -> Callable[[type], bool]:
 class _Search:
     """The walk: every object seen, where it was seen from, and which are wanted."""
 
-    def __init__(self, wanted: Callable[[type], bool]) -> None:
+    def __init__(self, wanted: Callable[[type], bool], say: Callable[..., object]) -> None:
         self.wanted = wanted
+        self.say = say
         self.objects: list[Any] = []
-        self.holders: list[int] = []  # the place of the holder, or -1 - the number of the root
+        self.holders = array("q")  # the place of the holder, or -1 - the number of the root
         self.edges: dict[int, str] = {}  # of what a root holds
         self.roots: list[str] = []
         self.found: list[int] = []
         self.alive = 0
+        self.tracked = 0
 
     def run(self) -> None:
-        self.alive = sum(self.wanted(type(each)) for each in gc.get_objects())
+        self._count()
         seen = {id(self), id(self.__dict__), id(self.objects), id(self.holders), id(self.edges), id(self.found)}
         seen.add(id(seen))
         for root in find_roots():
             self._see_root(root, seen)
         self._walk(seen)
+
+    def _count(self) -> None:
+        """In slices, because one long call holds the GIL throughout."""
+        objects = gc.get_objects()
+        self.tracked = len(objects)
+        while objects:
+            part = objects[-_SLICE:]
+            del objects[-_SLICE:]
+            self.alive += sum(map(self.wanted, map(type, part)))
+            self.say("counting", self.tracked - len(objects), self.tracked)
 
     def _see_root(self, root: Root, seen: set[int]) -> None:
         self.roots.append(root.name)
@@ -145,85 +187,30 @@ class _Search:
         self.holders.append(holder)
 
     def _walk(self, seen: set[int]) -> None:
+        objects, holders, found, wanted = self.objects, self.holders, self.found, self.wanted
         place = 0
-        while place < len(self.objects) < _MOST_OBJECTS:
-            if self.alive and len(self.found) >= self.alive:
+        while place < len(objects) < _MOST_OBJECTS:
+            if place % _SLICE == 0:
+                self.say("walking from what has a name", len(objects), max(self.tracked, len(objects)))
+            if self.alive and len(found) >= self.alive:
                 return  # every one that the collector tracks
-            for value in referents(self.objects[place]):
-                if id(value) not in seen:
-                    seen.add(id(value))
-                    self._see(value, place)
+            for value in referents(objects[place]):
+                identity = id(value)
+                if identity not in seen:
+                    seen.add(identity)
+                    if wanted(type(value)):
+                        found.append(len(objects))
+                    objects.append(value)
+                    holders.append(place)
             place += 1
 
     def merged(self) -> tuple[HolderStep, ...]:
         """The ways to everything found, as one tree."""
-        tree, names = _Tree(), EdgeNames()
-        for place in self.found:
-            tree.add(self.way_to(place, names))
-        return tree.steps()
-
-    def way_to(self, place: int, names: EdgeNames) -> list[tuple[str, str, int, int | None]]:
-        """From the root: how, the type, which object, its length.  A namespace is no step of its own."""
-        way: list[tuple[str, str, int, int | None]] = []
-        while True:
-            value, holder = self.objects[place], self.holders[place]
-            if holder < 0:
-                way.append((self.edges[place], *_described(value)))
-                way.append((self.roots[-1 - holder], "", 0, None))
-                return way[::-1]
-            edge = None
-            above = self.holders[holder]
-            if above >= 0 and is_namespace_of(self.objects[above], self.objects[holder]):
-                direct = names.of(self.objects[above], self.objects[holder])
-                if direct == "[held]":  # not an attribute's value, so the namespace itself
-                    edge = names.attribute_in(self.objects[holder], value)
-                    holder = holder if edge is None else above
-            way.append((edge or names.of(self.objects[holder], value), *_described(value)))
-            place = holder
-
-
-def _described(value: Any) -> tuple[str, int, int | None]:
-    return type_name(type(value)), id(value), len(value) if type(value) in _SIZED else None
-
-
-@dataclass
-class _Merged:
-    """A step while ways are added to it."""
-
-    lengths: dict[int, int | None] = field(default_factory=dict)
-    instances: int = 0
-    children: dict[tuple[str, str], _Merged] = field(default_factory=dict)
-
-
-class _Tree:
-    def __init__(self) -> None:
-        self.top = _Merged()
-
-    def add(self, way: list[tuple[str, str, int, int | None]]) -> None:
-        step = self.top
-        for edge, kind, identity, length in way:
-            step = step.children.setdefault((edge, kind), _Merged())
-            step.lengths[identity] = length
-            step.instances += 1
-
-    def steps(self) -> tuple[HolderStep, ...]:
-        return _steps(self.top)
-
-
-def _steps(merged: _Merged) -> tuple[HolderStep, ...]:
-    found = []
-    for (edge, kind), step in merged.children.items():
-        lengths = [each for each in step.lengths.values() if each is not None]
-        widest = max((len(child.lengths) for child in step.children.values()), default=0)
-        found.append(
-            HolderStep(
-                edge=edge,
-                type=kind,
-                objects=len(step.lengths),
-                instances=step.instances,
-                length=sum(lengths) if lengths else None,
-                is_accumulation_point=bool(kind) and widest >= _ACCUMULATES * len(step.lengths),
-                children=_steps(step),
-            )
-        )
-    return tuple(sorted(found, key=lambda each: (-each.instances, each.edge, each.type)))
+        return Merging(
+            objects=self.objects,
+            holders=self.holders,
+            found=self.found,
+            edges=self.edges,
+            roots=self.roots,
+            say=self.say,
+        ).steps()

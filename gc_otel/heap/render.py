@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from gc_otel.heap.census import Census, CensusDifference
     from gc_otel.heap.cycles import Cycles
-    from gc_otel.heap.paths import Holders, HolderStep
+    from gc_otel.heap.merging import HolderStep
+    from gc_otel.heap.paths import Holders
 
 MOST_ROWS: Final = 20
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -123,3 +124,5 @@ def _branches(steps: tuple[HolderStep, ...], indent: str) -> Iterator[str]:
         mark = "      \u2190 accumulation point" if step.is_accumulation_point else ""
         yield f"{indent}\u2514 {step.edge}  {step.type}{times}{length}{mark}"
         yield from _branches(step.children, indent + "   ")
+        if step.children_left_out:
+            yield f"{indent}   \u2514 {step.children_left_out:,} other ways with fewer"

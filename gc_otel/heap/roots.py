@@ -1,7 +1,9 @@
 """Where a search for holders begins: what is alive by itself and has a name.
 
-Modules (their globals), frames of running threads, asyncio tasks that are not done, and
-contexts with their variables.  Classes are found in the modules.
+Modules (their globals), frames of running threads, asyncio tasks that are not done,
+contexts with their variables, and what modules of C keep beside their globals.  Classes are found in the modules.
+
+``threading`` is not imported: before 3.13 it takes the thread that imports it first for the main one.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import contextvars
 import gc
 import sys
-import threading
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, Final
 from gc_otel.heap.names import modules, mro_of, space_of_module
 
 _OWN_FOLDER: Final = __file__.rpartition("roots.py")[0]
+_SLICE: Final = 16_384
 _LOCALS_ARE_A_COPY: Final = sys.version_info < (3, 13)
 
 
@@ -36,10 +38,31 @@ def find_roots() -> Iterator[Root]:
         yield Root(f"module {name}", held)
     yield from _tasks_and_contexts()
     yield from _frames()
+    yield from _states_of_extensions()
+
+
+def _states_of_extensions() -> Iterator[Root]:
+    """What C code of a module holds.  Not on 3.12, where _asyncio's state shows objects that are freed already."""
+    if sys.version_info[:2] == (3, 12):
+        return
+    for name, module in modules():
+        space = space_of_module(module)
+        if type(space.get("__file__")) is str and space["__file__"].endswith((".py", ".pyc")):
+            continue
+        held = [("held by C code", value) for value in gc.get_referents(module) if value is not space]
+        if held:
+            yield Root(f"C extension {name}", held)
+
+
+def _thread_names() -> dict[int, str]:
+    """As threading knows them, without its lock: the program may be inside, or it may be gevent's."""
+    threading = sys.modules.get("threading")
+    threads = dict(getattr(threading, "_active", {}))
+    return {ident: str(getattr(thread, "_name", ident)) for ident, thread in threads.items()}
 
 
 def _frames() -> Iterator[Root]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    names = _thread_names()
     for ident, innermost in sys._current_frames().items():  # noqa: SLF001 - documented, and the only way to them
         frame: types.FrameType | None = innermost
         while frame is not None:
@@ -60,10 +83,17 @@ def _locals_of(frame: types.FrameType) -> list[tuple[str, object]]:
     or class body.
     """
     space: Any = frame.f_locals
+    if type(space) not in _NAMESPACES:  # of a class body with a namespace of its own: reading it would run its code
+        return []
     held = [(f"local {name}", value) for name, value in list(space.items()) if type(name) is str]
     if _LOCALS_ARE_A_COPY and frame.f_code.co_flags & 1 and sys.getrefcount(space) <= _REFERENCES_OF_COPY:
         space.clear()
     return held
+
+
+def _type_of_locals() -> type:
+    """Of a function's namespace: a dict, and from 3.13 on a view of the frame."""
+    return type(sys._getframe().f_locals)  # noqa: SLF001 - the frame of this very function
 
 
 def _references_of_copy() -> int:
@@ -72,6 +102,7 @@ def _references_of_copy() -> int:
     return sys.getrefcount(space)
 
 
+_NAMESPACES: Final = (dict, _type_of_locals())
 _REFERENCES_OF_COPY: Final = _references_of_copy()
 
 
@@ -79,19 +110,34 @@ def _tasks_and_contexts() -> Iterator[Root]:
     """Found on the heap, because each loop and each thread knows only its own."""
     asyncio = sys.modules.get("asyncio")
     task_types = _task_types(asyncio) if asyncio is not None else ()
-    for value in gc.get_objects():
+    for value in _instances_of((contextvars.Context, *task_types)):
         mro = mro_of(type(value))
         if contextvars.Context in mro:
             held = [
                 (f"contextvar {_name(variable)}", content) for variable, content in contextvars.Context.items(value)
             ]
             yield Root("context", held)
-        elif any(task in mro for task in task_types):
+        else:
             base = next(task for task in task_types if task in mro)
             if not base.done(value):
                 yield Root(
                     f"asyncio task {_coroutine_name(base.get_coro(value))}", [("coroutine", base.get_coro(value))]
                 )
+
+
+def _instances_of(bases: tuple[Any, ...]) -> list[Any]:
+    """Of these classes and their subclasses.  In slices, because one long call holds the GIL throughout."""
+    objects, found = gc.get_objects(), []
+    matching: dict[type, bool] = {}
+    while objects:
+        part = objects[-_SLICE:]
+        del objects[-_SLICE:]
+        for cls in set(map(type, part)):
+            if cls not in matching:
+                matching[cls] = any(base in mro_of(cls) for base in bases)
+            if matching[cls]:
+                found += [value for value in part if type(value) is cls]
+    return found
 
 
 def _task_types(asyncio: types.ModuleType) -> tuple[Any, ...]:

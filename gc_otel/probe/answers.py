@@ -5,6 +5,7 @@ Loaded with the first request.  Every answer is made of plain dicts, lists, numb
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,9 @@ from gc_otel.errors import GcOtelError
 Say = Callable[..., None]
 
 _TEXT_LETTERS_MOST: Final = 1000
+#: For each block: there are no more objects than blocks.
+_SEARCH_BYTES: Final = 96
+_LIST_BYTES: Final = 8
 
 
 class BadRequest(GcOtelError):
@@ -105,9 +109,7 @@ def checked(verb: Verb, given: object) -> dict[str, Any]:
     unknown = sorted(set(given) - set(verb.arguments))
     if unknown:
         raise BadRequest(f"there is no argument {str(unknown[0])[:40]!r}")
-    return {
-        name: kind.check(name, given[name]) if name in given else kind.default for name, kind in verb.arguments.items()
-    }
+    return {name: kind.check(name, given.get(name, kind.default)) for name, kind in verb.arguments.items()}
 
 
 def _census(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
@@ -130,7 +132,54 @@ def _cycles(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
     return cycles.as_dict(most=given["top"]), cycles.child_cpu_ns or 0
 
 
+def _need_room(bytes_for_block: int) -> None:
+    """A search remembers each object that it has seen."""
+    from gc_otel.probe.headroom import check_room
+
+    check_room(bytes_for_block * sys.getallocatedblocks(), "the search")
+
+
+def _why(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
+    from gc_otel.heap.finding import find_types
+    from gc_otel.heap.paths import search_holders
+
+    _need_room(_SEARCH_BYTES)
+    name, types = find_types(given["type"], say)
+    return search_holders(name, types.__contains__, most=given["most"], say=say).as_dict(), 0
+
+
+def _graph(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
+    from gc_otel.heap.finding import find_types
+    from gc_otel.heap.picture import picture_of
+
+    _need_room(_LIST_BYTES)
+    name, types = find_types(given["type"], say)
+    picture = picture_of(
+        types.__contains__,
+        name,
+        backward=given["direction"] == "backrefs",
+        depth=given["depth"],
+        too_many=given["too_many"],
+        instances=given["instances"],
+        values=given["values"],
+        say=say,
+    )
+    return picture.as_dict(), 0
+
+
 VERBS: Final = {
+    "graph": Verb(
+        {
+            "type": Text(),
+            "direction": Choice(("backrefs", "refs")),
+            "depth": Whole(1, 20, 3),
+            "too_many": Whole(1, 100, 10),
+            "instances": Whole(1, 20, 3),
+            "values": Flag(),
+        },
+        _graph,
+    ),
+    "why": Verb({"type": Text(), "most": Whole(1, 100, 10)}, _why),
     "cycles": Verb({"in_process": Flag(), "top": Whole(1, 1000, 1000)}, _cycles),
     "census": Verb({"sample_every": Whole(0, 1_000_000, 0), "top": Whole(1, 5000, 5000)}, _census),
 }

@@ -29,6 +29,8 @@ _REMEDY: Final = (
     "million objects. Or give the container more memory."
 )
 
+_MORE_MEMORY: Final = "Give the container more memory; gc-otel census needs none."
+
 
 def check_headroom(root: Path = Path("/"), *, rss_bytes: int | None = None) -> None:
     """NotSupported where a child could cost the process its life."""
@@ -44,16 +46,29 @@ def check_headroom(root: Path = Path("/"), *, rss_bytes: int | None = None) -> N
             )
         left_bytes = _left_bytes(path, v2=source == CGROUP_V2)
         if left_bytes is not None and left_bytes < needed_bytes:
-            raise _too_little(needed_bytes, left_bytes, folder)
+            raise _too_little("a child", needed_bytes, left_bytes, folder, _REMEDY)
+    _check_machine(root, "a child", needed_bytes, _REMEDY)
+
+
+def check_room(needed_bytes: int, what: str, root: Path = Path("/")) -> None:
+    """NotSupported where this process itself may not take so much more memory."""
+    for source, path in limit_files(root):
+        left_bytes = _left_bytes(path, v2=source == CGROUP_V2)
+        if left_bytes is not None and left_bytes < needed_bytes:
+            raise _too_little(what, needed_bytes, left_bytes, os.path.dirname(path), _MORE_MEMORY)
+    _check_machine(root, what, needed_bytes, _MORE_MEMORY)
+
+
+def _check_machine(root: Path, what: str, needed_bytes: int, remedy: str) -> None:
     for left_bytes in _left_on_machine(root):
         if left_bytes < needed_bytes:
-            raise _too_little(needed_bytes, left_bytes, "the machine")
+            raise _too_little(what, needed_bytes, left_bytes, "the machine", remedy)
 
 
-def _too_little(needed_bytes: int, left_bytes: int, where: str) -> NotSupported:
+def _too_little(what: str, needed_bytes: int, left_bytes: int, where: str, remedy: str) -> NotSupported:
     return NotSupported(
-        f"a child may need {readable_bytes(needed_bytes)} at worst, and {where} has {readable_bytes(left_bytes)} left",
-        remedy=_REMEDY,
+        f"{what} may need {readable_bytes(needed_bytes)} at worst, and {where} has {readable_bytes(left_bytes)} left",
+        remedy=remedy,
     )
 
 

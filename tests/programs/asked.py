@@ -8,10 +8,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
 
 from _recorded import report
 
 from gc_otel.config import Config
+from gc_otel.flight import requests
 from gc_otel.probe import probe
 
 
@@ -33,6 +35,22 @@ class Node:
 PENDING = [Order(number) for number in range(500)]
 
 
+def fork_while_asked() -> None:
+    """As soon as a request has been taken."""
+    location = probe.current().location
+    deadline_s = time.monotonic() + 60
+    while not any(os.path.exists(requests.progress_path(location, slot)) for slot in range(requests.SLOTS)):
+        if time.monotonic() > deadline_s:
+            raise TimeoutError
+        time.sleep(0)
+    began_s = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        sys.stdin.readline()
+        os._exit(0)
+    report(forked_s=time.monotonic() - began_s)
+
+
 def fork() -> None:
     pid = os.fork()
     if pid == 0:
@@ -46,6 +64,9 @@ def main() -> None:
     report(pid=os.getpid(), path=probe.current().location)
     for line in sys.stdin:
         word, *rest = line.split()
+        if line.startswith("fork while asked"):
+            fork_while_asked()
+            continue
         if word == "hold":
             report(holds=True)
             ctypes.PyDLL(None).usleep(int(float(rest[0]) * 1e6))
