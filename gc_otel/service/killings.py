@@ -51,8 +51,8 @@ class Killings:
 
     def watch(self, who: object, pid: int) -> None:
         """A process was found: kills in its cgroup count from here on."""
-        counter = self._find(pid)
-        if counter is None or who in self._of:
+        counter = None if who in self._of else self._find(pid)
+        if counter is None:
             return
         cgroup = self._cgroups.get(counter.key)
         if cgroup is None:
