@@ -106,7 +106,8 @@ def _split(attribute: str, **reads: Callable[[Memory], int | None]) -> Callable[
 
 def _uptime(snapshot: Snapshot) -> Iterable[Point]:
     until_unix_ns = snapshot.identity.exited_unix_ns or time.time_ns()
-    return [((until_unix_ns - snapshot.identity.started_unix_ns) / _NS_PER_S, {})]
+    # Not negative where the clock was set back since.
+    return [(max(0, until_unix_ns - snapshot.identity.started_unix_ns) / _NS_PER_S, {})]
 
 
 def _overhead(snapshot: Snapshot) -> Iterable[Point]:

@@ -73,7 +73,7 @@ class Following:
         self._readers = tuple(readers)
         self._found = found
         self._ended = ended
-        self._since_unix_ns = time.time_ns()
+        self._since_ns = time.monotonic_ns()
         self._lock = threading.RLock()
         self._by_key: dict[tuple[int, int | None], Recorded] = {}
         self._replaced: list[Recorded] = []
@@ -135,7 +135,7 @@ class Following:
         """Follow it, unless it was dead before this began, or is an older file of the same process: those are only buried."""
         alive = recorded.is_alive()
         before = self._by_key.get(recorded.key)
-        is_old = not alive and recorded.identity.created_unix_ns < self._since_unix_ns
+        is_old = not alive and not self._since_ns <= _created_monotonic_ns(recorded) <= time.monotonic_ns()
         is_older = before is not None and before.identity.created_unix_ns > recorded.identity.created_unix_ns
         if is_old or is_older:
             recorded.is_replaced = before is not None and is_older and _is_same_process(before, recorded)
@@ -228,6 +228,11 @@ class Following:
                     recorded.let_go()
             self._by_key.clear()
             self._replaced.clear()
+
+
+def _created_monotonic_ns(recorded: Recorded) -> int:
+    """By the clock that nobody sets: after a step of the other one, who has died since would seem to be old, or the old new."""
+    return recorded.identity.created_unix_ns - recorded.identity.monotonic_to_unix_ns
 
 
 def _why(path: Path, error: Exception) -> Unreadable:

@@ -39,7 +39,7 @@ def test_the_folders_filesystem_is_full(run, in_programs, scraper, eventually, t
     """Who records goes on, to the page too; a child for whom there is no room records in private memory, and says so."""
     place = tmp_path / "small"
     place.mkdir()
-    script = f"mount -t tmpfs -o size=4m small {place} && mkdir -m 700 {place}/flights && exec \"$@\""
+    script = f'mount -t tmpfs -o size=4m small {place} && mkdir -m 700 {place}/flights && exec "$@"'
     launcher = (*isolated("--mount"), "sh", "-c", script, "sh", sys.executable, "-m", "gc_otel.cli")
     env = {**in_programs, "GC_OTEL_DIR": f"{place}/flights"}
     started = run(sys.executable, PROGRAM, "full_folder", f"{place}/flights", env=env, launcher=launcher)
