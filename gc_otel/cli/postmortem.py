@@ -130,6 +130,7 @@ def _show(ending: Ending) -> None:
     for label, text in _facts(ending):
         print(f"  {label:<{_LABEL_COLUMNS}}{printable(text)}".rstrip())
     _show_memory(ending)
+    _show_types(ending)
     _show_pauses("Last pauses", ending.last_pauses, ending)
     _show_pauses("Longest pauses", ending.longest_pauses, ending)
 
@@ -195,6 +196,26 @@ def _show_memory(ending: Ending) -> None:
     if lines:
         print("\nResident memory")
         print("\n".join(f"  {line}" for line in lines))
+
+
+def _show_types(ending: Ending) -> None:
+    if ending.census_unix_ns is None or not ending.types:
+        return
+    before_ns = max(0, ending.ended_unix_ns - ending.census_unix_ns)
+    print(f"\nLargest types, {before_ns / 1e9:.0f} s before the end")
+    rows = [
+        [
+            each.name,
+            count_text(each.objects),
+            bytes_text(each.size_bytes),
+            UNKNOWN
+            if each.grown_bytes is None
+            else f"{'+' if each.grown_bytes > 0 else ''}{bytes_text(each.grown_bytes)}",
+        ]
+        for each in ending.types
+    ]
+    for line in table(("TYPE", "OBJECTS", "SIZE", "GROWN"), rows, right=frozenset({"OBJECTS", "SIZE", "GROWN"})):
+        print(f"  {line}")
 
 
 def _has_blocks() -> bool:

@@ -52,12 +52,22 @@ class MemoryPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldType:
+    """A type of the last census; ``grown_bytes`` since the one before, None where that had no such row."""
+
+    name: str
+    objects: int
+    size_bytes: int
+    grown_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How one process ended, and what it was like.
 
     ``reason`` is one of the closed set of :mod:`gc_otel.service.reasons`; ``evidence`` are sentences that say where it is
     known from.  ``exit_code`` and ``signal`` are None where they are not known, ``collecting`` where it did not die inside a collection.
-    ``flight_file`` is where its flight file is kept, or None.  Times are Unix, and as exact as who noticed the end was quick.
+    ``types`` are the largest of the last census, which was taken at ``census_unix_ns``.  ``flight_file`` is where its flight file is kept, or None.  Times are Unix, and as exact as who noticed the end was quick.
     """
 
     name: str
@@ -94,6 +104,8 @@ class Ending:
     last_pauses: tuple[Pause, ...]
     longest_pauses: tuple[Pause, ...]
     history: tuple[MemoryPoint, ...]
+    census_unix_ns: int | None
+    types: tuple[HeldType, ...]
     flight_file: str | None
 
     @property
@@ -170,7 +182,12 @@ def from_json(record: object) -> Ending:
 
 
 _PLAIN: Final[Mapping[str, type]] = {"int": int, "str": str, "bool": bool}
-_PARTS: Final[Mapping[str, type]] = {"Pause": Pause, "Collecting": Collecting, "MemoryPoint": MemoryPoint}
+_PARTS: Final[Mapping[str, type]] = {
+    "Pause": Pause,
+    "Collecting": Collecting,
+    "MemoryPoint": MemoryPoint,
+    "HeldType": HeldType,
+}
 
 
 def _field(kind: str, value: Any) -> Any:

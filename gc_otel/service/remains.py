@@ -10,14 +10,16 @@ from typing import Final
 from gc_otel.errors import FlightFileError
 from gc_otel.flight import layout, reader
 from gc_otel.flight.file import FlightFile
+from gc_otel.flight.heap_snapshot import HeapCensus
 from gc_otel.flight.snapshot import Event, HistoryPoint, Identity, Memory, Snapshot
 from gc_otel.flight.still import Still
-from gc_otel.service.endings import Collecting, Ending, MemoryPoint, Pause
+from gc_otel.service.endings import Collecting, Ending, HeldType, MemoryPoint, Pause
 from gc_otel.service.fleet import Process, read_snapshot
 from gc_otel.service.reasons import OOM, UNKNOWN, Evidence, ExitStatus, reason_of, signal_name
 
 _LAST_PAUSES: Final = 10
 _LONGEST_PAUSES: Final = 5
+_TYPES_MOST: Final = 10
 #: Of an hour, one for each 20 s: as many as a terminal has columns.
 _HISTORY_POINTS_MOST: Final = 180
 
@@ -70,6 +72,7 @@ def make_ending(
     marked = identity.state == "exited"
     evidence = Evidence(status, marked, identity.exit_code, identity.exception, oom_kill)
     reason = reason_of(evidence)
+    census = snapshot.census if snapshot.census is not None and snapshot.census.taken_ns else None
     memory = _latest_sample(snapshot.memory, sampled)
     history = joined(remains.history, watched)
     exit_code = status.exit_code if status is not None else identity.exit_code
@@ -108,6 +111,8 @@ def make_ending(
         last_pauses=_pauses(collector.latest[-_LAST_PAUSES:], identity),
         longest_pauses=_pauses(collector.longest[:_LONGEST_PAUSES], identity),
         history=_thinned(history),
+        census_unix_ns=census.taken_ns + identity.monotonic_to_unix_ns if census is not None else None,
+        types=_types(census),
         flight_file=str(remains.process.path),
     )
 
@@ -171,6 +176,19 @@ def joined(own: Sequence[HistoryPoint], watched: Sequence[HistoryPoint]) -> tupl
     while the process sat in C code, and the limit.
     """
     return tuple(sorted([*own, *watched], key=lambda point: point.unix_ns))
+
+
+def _types(census: HeapCensus | None) -> tuple[HeldType, ...]:
+    rows = () if census is None else sorted(census.types, key=lambda row: -row.size_bytes)[:_TYPES_MOST]
+    return tuple(
+        HeldType(
+            row.name,
+            row.objects,
+            row.size_bytes,
+            None if row.previous_size_bytes is None else row.size_bytes - row.previous_size_bytes,
+        )
+        for row in rows
+    )
 
 
 def _most_rss_bytes(memory: Memory | None, history: Iterable[HistoryPoint]) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 
 from gc_otel.cli.plot import plot_bytes
 from gc_otel.flight.folder import Folder
-from gc_otel.service.endings import Collecting, MemoryPoint, endings_folder, read_endings, to_json
+from gc_otel.service.endings import Collecting, HeldType, MemoryPoint, endings_folder, read_endings, to_json
 
 MIB = 2**20
 
@@ -50,6 +50,8 @@ def keep(killed, flight_dir):
             limit_bytes=512 * MIB,
             limit_source="cgroup-v2",
             history=tuple(MemoryPoint(now_ns - (180 - at) * 20 * 10**9, at * 3 * MIB, 512 * MIB) for at in range(180)),
+            census_unix_ns=now_ns - 7 * 10**9,
+            types=(HeldType("app.Session", 1000, 400 * MIB, 3 * MIB), HeldType("str", 5, 9, None)),
             flight_file=None,
         )
         ending = dataclasses.replace(ending, **changes)
@@ -95,6 +97,8 @@ def test_one(call, keep):
         "510.0 MiB resident, 99.6 % of 512.0 MiB (cgroup-v2)",
         "at most 511.0 MiB",
         "59m 40s before",
+        "Largest types, 7 s before the end",
+        "app.Session    1,000  400.0 MiB  +3.0 MiB",
         "Last pauses",
         "gc.collect()",
         "lived         1h 0m",
