@@ -53,6 +53,7 @@ _NO_SERVICE: Final = "unknown_service"
 
 _VALUE_MOST: Final = 2**63 - 1
 _NOTHING: Final[Attributes] = {}
+_OF_TOTALS: Final = uuid.UUID("9b1b3f0e-6c0a-4d5e-9f5e-0f6b7c1f2a11")
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 _SCOPE: Final = InstrumentationScope("gc_otel", __version__)
 
@@ -93,17 +94,17 @@ def resource_of(identity: Identity, *, pid: int | str | None = None, around: Att
 class Producer:
     """Makes the points of the metrics that ``config`` lets through.
 
-    One metric that fails leaves the others: ``note_fault`` is told.
+    One metric that fails leaves the others: ``note_fault`` is told.  ``around`` is on what is of no single process: see :func:`surroundings`.
     """
 
-    def __init__(self, config: Config, note_fault: NoteFault) -> None:
+    def __init__(self, config: Config, note_fault: NoteFault, *, around: Attributes = _NOTHING) -> None:
         self._metrics = tuple(metric for metric in CATALOG if config.publishes(metric.name))
         self._service_metrics = tuple(metric for metric in SERVICE_CATALOG if config.publishes(metric.name))
         self._own_metrics = tuple(metric for metric in EXPORTER_CATALOG if config.publishes(metric.name))
         self._note_fault = note_fault
-        self._own_resource = Resource(
-            {SERVICE_NAME: EXPORTER_SERVICE, "service.version": __version__, INSTANCE: str(uuid.uuid4())}
-        )
+        self._around = around
+        own = {SERVICE_NAME: EXPORTER_SERVICE, "service.version": __version__, INSTANCE: str(uuid.uuid4())}
+        self._own_resource = Resource({**around, **own})
         self._own_since_unix_ns = time.time_ns()
 
     def of_process(self, snapshot: Snapshot, resource: Resource, *, now_unix_ns: int) -> ResourceMetrics:
@@ -128,9 +129,11 @@ class Producer:
                 return _histogram(metric, totals.generations, totals.since_unix_ns, now_unix_ns)
             return _numbers(metric, totals, totals.since_unix_ns, now_unix_ns)
 
-        return self._resource_metrics(
-            Resource({SERVICE_NAME: totals.service_name or _NO_SERVICE}), self._service_metrics, make
-        )
+        name = totals.service_name or _NO_SERVICE
+        # The same after a restart of the exporter, as the totals are; nobody else's began in the same nanosecond.
+        instance = uuid.uuid5(_OF_TOTALS, f"{name} {totals.since_unix_ns}")
+        resource = Resource({**self._around, SERVICE_NAME: name, INSTANCE: str(instance)})
+        return self._resource_metrics(resource, self._service_metrics, make)
 
     def of_exporter(self, numbers: ExporterNumbers, *, now_unix_ns: int) -> ResourceMetrics:
         """The exporter's own metrics."""

@@ -35,10 +35,10 @@ class Metrics:
         self._sampling = sampling
         self._totals = totals
         self._ledger = ledger
-        self._producer = Producer(config, ledger.note_fault)
+        self._around = surroundings()
+        self._producer = Producer(config, ledger.note_fault, around=self._around)
         self._page = Page(self._produce, self._rendered)
         self._resources: WeakKeyDictionary[Recorded, Resource] = WeakKeyDictionary()
-        self._around = surroundings()
         self._own_sampler = ProcessSampler(on_disabled=lambda source, error: ledger.note_fault(f"own {source}", error))
         self._shown: tuple[Recorded, ...] = ()
         self.pushes: Pushes | None = None

@@ -128,8 +128,9 @@ def _of_pid(values, pid):
 @pytest.mark.parametrize("status", [400, 503])
 def test_differences_add_up_over_refused_pushes(pushing, make, receiver, folder, status):
     """What was refused is in the next one that is taken; the sum is what the flight file counted, buckets included."""
-    one = make()
+    one, other = make(), make(service_name="bank")
     one.collect(times=5)
+    other.collect(times=50)
     receiver.refuse(status, times=2)
     served = pushing(preference="delta")
     receiver.wait_for_refused(2)
@@ -145,8 +146,12 @@ def test_differences_add_up_over_refused_pushes(pushing, make, receiver, folder,
     assert all(now.start_time_unix_nano == then.time_unix_nano for then, now in pairwise(starts))
     status_now = ask_status(folder).push
     assert (status_now.preference, status_now.refused >= 1) == ("delta", True)
-    end(served, one)
+    end(served, one, other)
     assert sum(map(collections, of_pid(receiver.sent, one.pid))) == 16
+    for service, total in (("shop", 16), ("bank", 50)):
+        theirs = [each for each in receiver.sent if each.resource["service.name"] == service]
+        assert sum(each.total("gc_otel.service.collections") for each in theirs) == total
+        assert len({each.resource["service.instance.id"] for each in theirs}) == 2
 
 
 @pytest.fixture
