@@ -19,12 +19,13 @@ run_phases() {
   printf '\n=== all of %s passed in %d s\n' "$*" "$SECONDS"
 }
 
-# Interpreters, real components, and an installer that is quick.
+# Interpreters, real components, a browser, and an installer that is quick.
 tools() {
   bash .ci/tools/pythons.sh >"$WORK/pythons"
   cat "$WORK/pythons"
   GCOTEL_CI_COMPONENTS=$(bash .ci/tools/components.sh)
-  export GCOTEL_CI_COMPONENTS
+  GCOTEL_CI_CHROMIUM=$(bash .ci/tools/chromium.sh)
+  export GCOTEL_CI_COMPONENTS GCOTEL_CI_CHROMIUM
   python3 -m venv "$WORK/uv"
   "$WORK/uv/bin/pip" install -q uv
 }

@@ -10,11 +10,13 @@ from typing import Any, Final
 from gc_otel._version import __version__
 from gc_otel.flight import layout
 from gc_otel.probe.answers import VERBS, BadRequest, checked
+from gc_otel.service.endings import Ending
 from gc_otel.service.page import describe, runbooks
 from gc_otel.service.page.answer import Refused
+from gc_otel.service.page.departed import departed_row
 from gc_otel.service.page.errands import Errands
 from gc_otel.service.page.requests import Request
-from gc_otel.service.page.subjects import Subject, Subjects
+from gc_otel.service.page.subjects import Subjects
 from gc_otel.service.page.timeline import columns, tally_columns
 
 OPENAPI: Final = Path(__file__).parent / "openapi.json"
@@ -39,20 +41,24 @@ class Api:
 
     def processes(self, _: Request) -> dict[str, Any]:
         """The fleet: the living, and the dead below them."""
-        living, dead = self._subjects.all()
-        rows = [row for each in (*living, *dead) if (row := self._row(each)) is not None]
+        rows = [self._row(each.id, lambda each=each: describe.row(each)) for each in self._subjects.living()]  # type: ignore[misc]  # of this turn
+        rows += [self._row(each.name, lambda each=each: self._departed(each)) for each in self._subjects.departed()]  # type: ignore[misc]
         return {
             "version": __version__,
             "now_unix_ms": _now_unix_ms(),
-            "processes": rows,
+            "processes": [row for row in rows if row is not None],
             "unreadable_files": self._unreadable(),
         }
 
-    def _row(self, subject: Subject) -> dict[str, Any] | None:
+    def _departed(self, ending: Ending) -> dict[str, Any]:
+        dead = self._subjects.dead(ending)
+        return departed_row(ending) if dead is None else describe.row(dead)
+
+    def _row(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         try:
-            return describe.row(subject)
+            return make()
         except (ArithmeticError, ValueError) as error:  # a file full of nonsense: the others are shown all the same
-            self._note_fault(f"page, process {subject.id}", error)
+            self._note_fault(f"page, process {name}", error)
             return None
 
     def process(self, _: Request, name: str) -> dict[str, Any]:
@@ -108,6 +114,8 @@ class Api:
             checked(VERBS[verb], request.body)  # by the process too, in time; here at once
         except BadRequest as error:
             raise Refused(400, str(error)) from error
+        if request.body.get("values"):
+            raise Refused(403, "The page shows no values of objects", "`gc-otel graph --values` does, on a terminal.")
         subject = self._subjects.find(name)
         if not subject.process.alive:
             raise Refused(409, "The process has ended: there is nobody to ask", "Its last numbers are on its page.")

@@ -12,6 +12,8 @@ from typing import Any, Final
 from gc_otel.flight import layout
 from gc_otel.flight.snapshot import Event, GenerationStats, Memory
 from gc_otel.service.figures import Figures, figures, growth_bytes_per_h, histogram, memory_share
+from gc_otel.service.page.always import heap_object
+from gc_otel.service.page.departed import ended_object
 from gc_otel.service.page.subjects import Subject
 from gc_otel.service.page.timeline import thinned
 from gc_otel.service.sampling import point_of
@@ -60,7 +62,8 @@ def row(subject: Subject) -> dict[str, Any]:
         "collections": collector.collections,
         "share_in_gc": process.share_in_gc,
         "longest_pause_ns": collector.duration_max_ns,
-        "ended": None,
+        "has_page": True,
+        "ended": None if subject.ending is None else ended_object(subject.ending),
         "lately": None if lately is None else figures_object(lately),
         "rss_bytes": memory.rss_bytes if memory is not None else _last(subject, "rss_bytes"),
         "limit_bytes": memory.limit_bytes if memory is not None else _last(subject, "limit_bytes"),
@@ -115,6 +118,7 @@ def whole(subject: Subject) -> dict[str, Any]:
         },
         "faults": [{"text": each.text, "count": each.count} for each in snapshot.faults],
         "longest": events_object(subject, collector.longest),
+        "heap": heap_object(subject),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,9 @@ from typing import Final
 from gc_otel.errors import FlightFileError
 from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
-from gc_otel.flight.folder import SUFFIX, Folder
+from gc_otel.flight.folder import Folder
 from gc_otel.flight.snapshot import HistoryPoint, Snapshot
+from gc_otel.service.endings import Ending, endings_folder, read_endings
 from gc_otel.service.figures import Mark
 from gc_otel.service.fleet import Process, read_snapshot
 from gc_otel.service.following import Following
@@ -25,6 +27,8 @@ from gc_otel.service.sampling import Sampling
 
 #: A process that somebody looks at is sampled so often at the most, whatever the sample interval.
 _FRESH_NS: Final = 900_000_000
+#: What ends without a change in the folders, as on a machine that crashed, is noticed so late.
+_ENDINGS_AGAIN_NS: Final = 10_000_000_000
 _ID: Final = re.compile(r"[0-9]{1,10}(@[0-9]{1,20}|-[0-9a-f]{1,20})?")
 
 
@@ -40,6 +44,7 @@ class Subject:
     points: tuple[HistoryPoint, ...] = ()
     tallies: tuple[Tally, ...] = ()
     before: Mark | None = None
+    ending: Ending | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -55,13 +60,15 @@ class Subjects:
         self._following = following
         self._sampling = sampling
         self._lock = threading.Lock()
-        self._dead: dict[tuple[str, int, int], Subject | None] = {}
+        self._dead: dict[str, Subject | None] = {}
+        self._endings: tuple[Ending, ...] = ()
+        self._mark: tuple[int, ...] = ()
+        self._read_ns = 0
 
-    def all(self) -> tuple[list[Subject], list[Subject]]:
-        """The living and the dead, without what only their own page needs of the living: the file's own history."""
+    def living(self) -> list[Subject]:
+        """The living, without what only their own page needs of them: the file's own history."""
         followed = [each for each in self._following.shown() if not each.is_ended]
-        living = [one for each in followed if (one := self._living(each, whole=False)) is not None]
-        return living, self._all_dead({each.path.name for each in followed})
+        return [one for each in followed if (one := self._living(each, whole=False)) is not None]
 
     def find(self, name: str) -> Subject:
         """The one with that id; Refused where there is none."""
@@ -73,11 +80,17 @@ class Subjects:
                 subject = self._living(each, whole=True)
                 if subject is not None:
                     return subject
-        followed = {each.path.name for each in self._following.living()}
-        for dead in self._all_dead(followed):
-            if name in (dead.id, str(dead.snapshot.identity.pid)):
-                return dead
-        raise Refused(404, f"There is no recorded process {name}", "It ended in good order, or was never recorded.")
+        for ending in self.departed():
+            if name in (ending.name, str(ending.pid)):
+                dead = self.dead(ending)
+                if dead is not None:
+                    return dead
+                raise Refused(
+                    404,
+                    f"The flight file of {name} is not kept any more",
+                    f"`gc-otel postmortem {ending.name}` has what is remembered.",
+                )
+        raise Refused(404, f"There is no recorded process {name}", "It is forgotten, or was never recorded.")
 
     def _living(self, recorded: Recorded, *, whole: bool) -> Subject | None:
         def read(file: FlightFile) -> tuple[Snapshot, tuple[str, ...], tuple[HistoryPoint, ...]]:
@@ -102,36 +115,44 @@ class Subjects:
             before=recorded.trail.before(),
         )
 
-    def _all_dead(self, followed: set[str]) -> list[Subject]:
-        """The latest to end first.  A file is read once: nobody writes it any more."""
+    def departed(self) -> tuple[Ending, ...]:
+        """All endings that are remembered, the latest first.  Read again when something has changed in the folders."""
         with self._lock:
-            keys: set[tuple[str, int, int]] = set()
-            for location in self._folder.locations(SUFFIX):
-                path = Path(location)
-                if path.name in followed:
-                    continue
-                try:
-                    status = os.lstat(path)
-                except OSError:
-                    continue
-                key = (path.name, status.st_ino, status.st_mtime_ns)
-                keys.add(key)
-                if key not in self._dead:
-                    self._dead[key] = _read_dead(path)
-            for gone in self._dead.keys() - keys:
-                del self._dead[gone]
-            found = [each for each in self._dead.values() if each is not None]
-        return sorted(found, key=lambda each: -each.process.seen_unix_ns)
+            mark = tuple(_changed_ns(path) for path in (self._folder.location, endings_folder(self._folder)))
+            now_ns = time.monotonic_ns()
+            if mark != self._mark or now_ns - self._read_ns > _ENDINGS_AGAIN_NS:
+                self._endings = read_endings(self._folder)
+                self._mark, self._read_ns = mark, now_ns
+                kept = {each.name for each in self._endings}
+                self._dead = {name: dead for name, dead in self._dead.items() if name in kept}
+            return self._endings
+
+    def dead(self, ending: Ending) -> Subject | None:
+        """A process that has ended, as its flight file leaves it, read once: nobody writes it any more.
+
+        None where the file is not kept any more, or cannot be believed.
+        """
+        with self._lock:
+            if ending.name not in self._dead:
+                self._dead[ending.name] = None if ending.flight_file is None else _read_dead(ending)
+            return self._dead[ending.name]
 
 
-def _read_dead(path: Path) -> Subject | None:
-    """None where it lives, being just about to be followed, or cannot be believed."""
+def _changed_ns(path: str | os.PathLike[str]) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read_dead(ending: Ending) -> Subject | None:
+    path = Path(ending.flight_file or "")
     try:
         with FlightFile(path) as file:
             if file.is_alive():
                 return None
             snapshot, unsteady = read_snapshot(file)
-            return Subject(path.stem, Process(path, False, snapshot, unsteady), _history(file))
+            return Subject(ending.name, Process(path, False, snapshot, unsteady), _history(file), ending=ending)
     except (FlightFileError, OSError):
         return None
 

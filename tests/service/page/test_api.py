@@ -140,6 +140,7 @@ def test_the_dead_are_not_asked(desk, followed):
     assert desk.post(f"/api/v1/processes/{living.pid}/heap/census", {"odd": 1}).code == 400
     assert desk.post(f"/api/v1/processes/{living.pid}/heap/census", [1]).code == 400
     assert desk.post(f"/api/v1/processes/{living.pid}/heap/census", {"sample_every": "9" * 5000}).code == 413
+    assert desk.post(f"/api/v1/processes/{living.pid}/heap/graph", {"type": "X", "values": True}).code == 403
     assert desk.asked == []
 
 

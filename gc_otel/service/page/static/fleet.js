@@ -38,7 +38,7 @@
     td.dataset.mark = mark;
     g.fill(
       td,
-      g.link(`/process/${row.id}`, { class: "name" }, h("b", {}, row.service_name), h("span", {}, `pid ${row.pid}`, row.program ? ` · ${row.program}` : "")),
+      h(row.has_page ? "a" : "span", { class: "name", href: row.has_page && `/process/${row.id}`, title: row.has_page ? null : "Its flight file is not kept any more" }, h("b", {}, row.service_name), h("span", {}, `pid ${row.pid}`, row.program ? ` · ${row.program}` : "")),
     );
   }
 

@@ -29,7 +29,7 @@
 
     update(process) {
       this.alive = process.is_alive && !g.frozen;
-      this.always = process.heap || null;
+      this.always = { census: process.heap.census?.taken_unix_ms ? process.heap.census : null, cycles: process.heap.cycles?.signatures.length ? process.heap.cycles : null };
       if (this.verbs.length) this.showAsk();
       this.showParts();
     }
@@ -180,7 +180,7 @@
       made.content = () => {
         const head = h("header", {}, h("h2", {}, "What is on the heap", g.hint("census")));
         if (!answer && !always) return [head, h("p", { class: "none" }, this.alive ? "No census yet. Taking one reads the whole heap, which stops the process for about a tenth of a second for each million objects." : "No census was taken.")];
-        const rows = answer ? difference(answer, old) : always.types.map(alwaysRow);
+        const rows = answer ? difference(answer, old) : alwaysRows(always);
         const total = answer || always;
         const pickers = answer && h("div", { class: "pickers" }, "Taken at ", this.selection("census", now.id, (id) => this.choose("census", id)), " compared with ", this.selection("census", before?.id, (id) => this.choose("against", id), "nothing"));
         const grew = answer ? Boolean(old) : rows.some((row) => g.known(row.grown_bytes));
@@ -250,8 +250,12 @@
     });
   }
 
-  function alwaysRow(row) {
-    return { ...row, grown_objects: g.known(row.previous_objects) ? row.objects - row.previous_objects : null, grown_bytes: g.known(row.previous_size_bytes) ? row.size_bytes - row.previous_size_bytes : null };
+  function alwaysRows(census) {
+    const hours = (census.taken_unix_ms - census.previous_taken_unix_ms) / 3.6e6;
+    return census.types.map((row) => {
+      const bytes = g.known(row.previous_size_bytes) ? row.size_bytes - row.previous_size_bytes : null;
+      return { ...row, grown_objects: g.known(row.previous_objects) ? row.objects - row.previous_objects : null, grown_bytes: bytes, grown_bytes_per_h: bytes !== null && hours > 0 ? bytes / hours : null };
+    });
   }
 
   function censusTable(grew, pick) {
@@ -275,7 +279,7 @@
       columns.push(number("grownBytes", "More memory", (row) => row.grown_bytes, (row) => (g.known(row.grown_bytes) ? g.signed(row.grown_bytes, g.bytes) : g.UNKNOWN)));
       columns.push(number("perHour", "An hour", (row) => row.grown_bytes_per_h, (row) => g.growth(row.grown_bytes_per_h)));
     }
-    return new g.Table({ columns, key: (row) => row.name, label: "Types on the heap", sort: [grew ? "grownBytes" : "bytes", false], most: 25 });
+    return new g.Table({ columns, key: (row) => row.name, label: "Types on the heap", sort: [grew ? "grownBytes" : "bytes", false], most: 15 });
   }
 
   function summary(total, always) {
