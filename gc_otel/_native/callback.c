@@ -138,6 +138,16 @@ samples_overhead(uint64_t events)
     return events % OVERHEAD_SAMPLING == 0;
 }
 
+/* Whether the garbage cycles of the collection that begins are looked at: of an automatic one that is due, unless
+ * there are so many young objects that listing them would take long. */
+static inline bool
+is_sampled(gco_recorder *self, uint64_t generation, uint64_t flags)
+{
+    const gco_sampler *sampler = &self->sampler;
+    return sampler->wanted && generation < GCO_SAMPLED && flags == 0 && sampler->due[generation] &&
+           (uint64_t)first_of(self->get_count) <= sampler->objects_most;
+}
+
 static inline void
 record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
 {
@@ -149,6 +159,10 @@ record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
     unsigned long own = atomic_load_explicit(&self->own_thread, memory_order_relaxed);
     if (GCO_UNLIKELY(own != 0) && own == PyThread_get_thread_ident()) {
         flags |= GCO_OWN_FLAG;
+    }
+    if (GCO_UNLIKELY(is_sampled(self, generation, flags))) {
+        entered_ns = 0; /* what that costs is told apart */
+        gco_sample(&self->sampler, cells, (unsigned)generation);
     }
     self->kind = generation | flags << GCO_FLAGS_SHIFT;
     gc[GCO_GC_COLLECTING_KIND] = self->kind;
@@ -187,8 +201,12 @@ record_stop(gco_recorder *self, uint64_t *cells, PyObject *dict)
         uint64_t stop_cost_ns = until_now_ns > duration_ns ? until_now_ns - duration_ns : 0;
         gc[GCO_GC_OVERHEAD_NS] += (self->start_cost_ns + stop_cost_ns) * OVERHEAD_SAMPLING;
     }
-    self->since.ns = 0;
     gco_end_write(&gc[GCO_GC_SEQUENCE]);
+    uint64_t number = self->kind & GENERATION_MASK;
+    if (self->sampler.wanted && number < GCO_SAMPLED) {
+        gco_weigh(&self->sampler, cells, (unsigned)number, counts.collected, self->since.ns + duration_ns);
+    }
+    self->since.ns = 0;
 }
 
 PyObject *

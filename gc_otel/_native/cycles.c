@@ -492,7 +492,7 @@ report_component(const graph *graph, const garbage *garbage, size_t from, size_t
     }
     size_t length = shortest_cycle(garbage, start, scratch, scratch + garbage->count, cycle);
     double bytes = 0;
-    for (size_t i = from; i < to; i++) {
+    for (size_t i = from; i < to && !heap->names_only; i++) {
         bytes += bytes_of(heap, garbage->object[garbage->order[i]]);
     }
     size_t shown = length < LONGEST_SIGNATURE ? length : LONGEST_SIGNATURE;
@@ -516,7 +516,7 @@ report_garbage(const graph *graph, const garbage *garbage, double *garbage_bytes
     for (uint32_t node = 0; node < garbage->count; node++) {
         tell(graph, 3, node);
         scratch[node] = NONE;
-        *garbage_bytes += bytes_of(graph->heap, garbage->object[node]);
+        *garbage_bytes += graph->heap->names_only ? 0 : bytes_of(graph->heap, garbage->object[node]);
     }
     for (uint32_t i = 0; i < garbage->components; i++) {
         size_t from = garbage->starts[i], to = garbage->starts[i + 1];

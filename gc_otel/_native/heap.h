@@ -77,6 +77,7 @@ typedef struct {
     uint32_t count;
     gco_sized *frames; /* sizes that only Python code tells: asked while that may be done */
     uint32_t frames_used, frames_capacity;
+    bool names_only;     /* nobody asks for bytes */
     const char *failure; /* why it cannot be examined, or NULL */
 } gco_heap;
 

@@ -2,6 +2,7 @@
 #include "native.h"
 #include "ending.h"
 #include "heap.h"
+#include "sampler.h"
 
 static int
 module_exec(PyObject *module)
@@ -30,7 +31,21 @@ in_main_interpreter(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(PyInterpreterState_Get() == PyInterpreterState_Main());
 }
 
+/* For the tests: the sampler's names must be those of heap/names.py. */
+static PyObject *
+type_name(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    char text[256];
+    if (!PyType_Check(type)) {
+        PyErr_SetString(PyExc_TypeError, "a type");
+        return NULL;
+    }
+    size_t length = gco_type_name((PyTypeObject *)type, text, sizeof(text));
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
+}
+
 static PyMethodDef module_methods[] = {
+    {"type_name", type_name, METH_O, "Name of a type as the cycle sampler has it."},
     {"in_main_interpreter", in_main_interpreter, METH_NOARGS, "False in a sub-interpreter."},
     {"watch_exit", gco_watch_exit, METH_O, "Have a Mapping's exit_code noted; False where the C library cannot tell."},
     {"count_heap", gco_count_heap, METH_VARARGS, "Types, charges, objects visited and sampling; see heap/counting.py."},

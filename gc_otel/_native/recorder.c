@@ -138,10 +138,21 @@ recorder_compare_clocks(gco_recorder *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+recorder_sample_cycles(gco_recorder *self, PyObject *args)
+{
+    unsigned long long cost_factor, least_interval_ns, objects_most;
+    if (!PyArg_ParseTuple(args, "KKK:sample_cycles", &cost_factor, &least_interval_ns, &objects_most)) {
+        return NULL;
+    }
+    return PyBool_FromLong(gco_sampler_begin(&self->sampler, cost_factor, least_interval_ns, objects_most));
+}
+
 static void
 recorder_dealloc(gco_recorder *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    gco_sampler_free(&self->sampler);
     Py_XDECREF(self->callbacks);
     Py_XDECREF(self->collect);
     Py_XDECREF(self->get_count);
@@ -162,6 +173,9 @@ static PyMethodDef recorder_methods[] = {
     {"end_own_work", (PyCFunction)recorder_end_own_work, METH_NOARGS, "Until here."},
     {"compare_clocks", (PyCFunction)recorder_compare_clocks, METH_NOARGS,
      "Find, every few seconds, how the processor's counter is to be read: see clock.h."},
+    {"sample_cycles", (PyCFunction)recorder_sample_cycles, METH_VARARGS,
+     "sample_cycles(cost_factor, least_interval_ns, objects_most): look at the garbage cycles of young collections now "
+     "and then; False where that cannot be done."},
     {NULL, NULL, 0, NULL},
 };
 

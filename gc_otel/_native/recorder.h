@@ -3,6 +3,7 @@
 #define GC_OTEL_RECORDER_H
 
 #include "clock.h"
+#include "sampler.h"
 
 /* How many young collections are asked one by one whether the program called for them. */
 #define GCO_YOUNG_CHECKS 1024
@@ -25,6 +26,7 @@ typedef struct {
     PyObject *collect;       /* gc.collect */
     PyObject *get_count;     /* gc.get_count */
     PyObject *get_threshold; /* gc.get_threshold */
+    gco_sampler sampler;
 } gco_recorder;
 
 /* recorder(phase, info), as gc.callbacks wants it.  Never raises. */

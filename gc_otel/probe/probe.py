@@ -18,11 +18,13 @@ from gc_otel.flight import file as files
 from gc_otel.flight import layout
 from gc_otel.flight.folder import as_path, open_folder
 from gc_otel.flight.recorder import MappingLike, Recorder, python_duration_clock
+from gc_otel.probe import live_cycles
 from gc_otel.probe.clockwork import clockwork
 from gc_otel.probe.ending import unhandled_exception
 from gc_otel.probe.faults import FaultLog
 from gc_otel.probe.identity import header_fields
 from gc_otel.probe.live_census import LiveCensus, census_taker
+from gc_otel.probe.live_cycles import CycleSeries
 from gc_otel.probe.monitor import Monitor, Sampler, allocated_blocks
 from gc_otel.probe.requests import Desk, is_supported
 from gc_otel.probe.unpatched import unpatched
@@ -112,6 +114,9 @@ class Probe:
         self.location, self._mapping = self._make_mapping()
         self._faults = FaultLog(self._mapping)
         self._recorder = self._make_recorder()
+        native = self._native is not None
+        live_cycles.begin(self._recorder, self._mapping, wanted=self.config.cycles, native=native)
+        self._cycle_series = CycleSeries(self._mapping)
         self._recorder.install()
         if self._native is not None:
             self._native.watch_exit(self._mapping)
@@ -214,6 +219,7 @@ class Probe:
         except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
             self.note_fault("monitor", error)
         try:
+            self._cycle_series.round()
             self._census.round(self._goes_on)
         except Exception as error:  # noqa: BLE001 - contained and noted: the next round tries again
             self.note_fault("census", error)
@@ -272,7 +278,7 @@ class Probe:
             atexit.unregister(self._at_exit)
             self._clockwork.end()
             self._uninstall_recorder()
-            del self._monitor, self._census
+            del self._monitor, self._census, self._cycle_series
             files.write_header(self._mapping.view(), {"state": layout.STATES.index("stopped")})
             self._mapping.close()
             self._remove_file()

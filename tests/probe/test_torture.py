@@ -36,6 +36,8 @@ def test_the_program_survives_the_torture(run_silent, kind):
     assert told["recorded"] + told["no_start"] + told["unseen"] == told["counted"], told
     if kind == "native":
         assert (told["no_start"], told["unseen"]) == (0, 0)
+        assert (told["censuses"] > 0, told["samples"] > 0) == (not FREE_THREADED,) * 2
+        assert FREE_THREADED or "__main__.Noisy" in told["cycles"]
         assert tally["lost in us: Interrupt"] + tally["lost in us: Alarm"] == 0
 
 

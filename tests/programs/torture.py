@@ -32,7 +32,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import gc_otel
 from gc_otel.flight import reader
-from gc_otel.probe import probe
+from gc_otel.probe import live_census, live_cycles, probe
 
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
 MODE = sys.argv[2] if len(sys.argv) > 2 else "native"
@@ -56,6 +56,11 @@ log = logging.getLogger("torture")
 log.addHandler(logging.StreamHandler(io.StringIO()))
 log.setLevel(logging.INFO)
 log.propagate = False
+
+# As often as can be: every young collection is examined, and several censuses a second are taken.
+live_cycles.COST_FACTOR = live_cycles.LEAST_INTERVAL_NS = 0
+live_census._FIRST_AFTER_NS = live_census._COST_DIVISOR = 0
+live_census._LEAST_INTERVAL_NS = 200_000_000
 
 parent_pid = os.getpid()
 ending = threading.Event()
@@ -273,6 +278,9 @@ def finish(how: str, counted_before: int, threads: list[threading.Thread]) -> No
         unseen=sum(read.interpreter.unseen),
         faults=[f"{fault.count} x {fault.text}" for fault in read.faults],
         torn=read.collector.torn,
+        censuses=read.census.censuses,
+        samples=sum(read.cycles.samples),
+        cycles=[each.name for each in read.cycles.signatures],
     )
     faulthandler.cancel_dump_traceback_later()
 

@@ -1,0 +1,480 @@
+/* HAZARD ZONE 1: the cycle sampler, called by the gc callback (callback.c).
+ *
+ * Before CPython examines the young objects, this does, by trial deletion as in cycles.c, and names what it finds.
+ *
+ * - *Nobody else runs.*  One C call under the GIL: no bytecode, no finalizer, no attribute of anybody's.  What is called
+ *   of Python is gc.get_objects(generation), C code, and only where the program has no audit hooks, which that
+ *   function would call: PySys_Audit() with an argument that cannot be built returns before the first hook, and 0
+ *   where there is none.  Without a GIL it is not compiled in.
+ * - *No collection is disturbed.*  CPython's `collecting` flag is set: nothing here can start one.  The lists are
+ *   released before the first reference count is read, and before CPython reads one; each object is held by somebody else,
+ *   since nobody ran in between, so none dies.  Counts of allocations are reset after the start callbacks.
+ * - *No reference is kept.*  Pointers live in an arena that is wiped before this returns; of types their names are
+ *   kept, as text.
+ * - *No memory of Python's allocators* but the lists: the arena is mapped beforehand, the table of types made beforehand and sealed.
+ * - *Bounded.*  More objects than `objects_most` are not examined, and where gc.get_count() says so not even listed.
+ *   What an examination took is waited for `cost_factor` times over before the next one.
+ * - *Same writer* as the recorder's blocks: one callback at a time, in the process that mapped the cells.
+ *
+ * The estimate.  A sample says how many cycles of each signature stand against how many objects that the collection
+ * then freed, and every collection says how many it freed.  So that is multiplied, every few collections, with the
+ * proportion in the last ten or so samples of its generation, and added: no estimate ever falls. */
+#include "sampler.h"
+
+#include "info.h"
+#include "sequence.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define ARENA_BYTES ((size_t)16 << 20)
+#define KEPT_BYTES ((size_t)256 << 10) /* more is given back to the kernel after a sample */
+#define REMEMBERED 0.9
+#define WEIGHED_EVERY 16 /* collections, where no sample comes sooner */
+#define NAMES_MOST 6
+#define LONGEST_AROUND 64
+#define TYPE_NAME_BYTES 112
+#define COUNTED_LEAST 0.25
+
+/* UTF-8 into `room` bytes with the NUL, cut at a whole character.  Written here, because CPython's own would
+ * keep a copy in the str. */
+static void
+gco_copy_text(PyObject *str, char *text, size_t room)
+{
+    size_t used = 0;
+    Py_ssize_t length = PyUnicode_Check(str) ? PyUnicode_GET_LENGTH(str) : 0;
+#if PY_VERSION_HEX < 0x030c0000
+    length = length > 0 && PyUnicode_IS_READY(str) ? length : 0;
+#endif
+    for (Py_ssize_t i = 0; i < length; i++) {
+        Py_UCS4 c = PyUnicode_READ_CHAR(str, i);
+        if (c >= 0xD800 && c < 0xE000) {
+            c = '?';
+        }
+        unsigned bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+        if (used + bytes >= room) {
+            break;
+        }
+        static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
+        for (unsigned k = bytes; k-- > 1; c >>= 6) {
+            text[used + k] = (char)(0x80 | (c & 0x3F));
+        }
+        text[used] = (char)(lead[bytes] | c);
+        used += bytes;
+    }
+    text[used] = '\0';
+}
+
+size_t
+gco_type_name(PyTypeObject *type, char *text, size_t room)
+{
+    char module[TYPE_NAME_BYTES], name[TYPE_NAME_BYTES];
+    module[0] = '\0';
+    const char *dot = strrchr(type->tp_name, '.');
+    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+        if (dot != NULL) {
+            snprintf(module, sizeof(module), "%.*s", (int)(dot - type->tp_name), type->tp_name);
+        }
+        snprintf(name, sizeof(name), "%s", dot == NULL ? type->tp_name : dot + 1);
+    }
+    else {
+        gco_copy_text(((PyHeapTypeObject *)type)->ht_qualname, name, sizeof(name));
+        /* A walk, because a lookup may compare keys by code of theirs. */
+        PyObject *key, *value;
+        Py_ssize_t position = 0;
+        while (type->tp_dict != NULL && PyDict_Next(type->tp_dict, &position, &key, &value)) {
+            if (PyUnicode_CheckExact(key) && gco_is_plain(key) && GCO_KEY_IS(key, "__module__")) {
+                if (PyUnicode_CheckExact(value)) {
+                    gco_copy_text(value, module, sizeof(module));
+                }
+                break;
+            }
+        }
+    }
+    bool shown = module[0] != '\0' && strcmp(module, "builtins") != 0;
+    int length = snprintf(text, room, "%s%s%s", shown ? module : "", shown ? "." : "", name);
+    return (size_t)length < room ? (size_t)length : room - 1;
+}
+
+#ifndef Py_GIL_DISABLED
+
+/* Names around, turned so that the alphabetically least way of writing it is taken: heap/cycles.py does the same. */
+static unsigned
+least_turn(char names[][TYPE_NAME_BYTES], unsigned count)
+{
+    unsigned best = 0;
+    for (unsigned turn = 1; turn < count; turn++) {
+        for (unsigned i = 0; i < count; i++) {
+            int order = strcmp(names[(turn + i) % count], names[(best + i) % count]);
+            if (order != 0) {
+                best = order < 0 ? turn : best;
+                break;
+            }
+        }
+    }
+    return best;
+}
+
+static void
+write_signature(char *text, gco_type_entry *const *types, size_t shown, size_t length)
+{
+    char names[LONGEST_AROUND][TYPE_NAME_BYTES];
+    unsigned count = (unsigned)(shown < LONGEST_AROUND ? shown : LONGEST_AROUND);
+    for (unsigned i = 0; i < count; i++) {
+        gco_type_name(types[i]->type, names[i], TYPE_NAME_BYTES);
+    }
+    unsigned turn = length == count ? least_turn(names, count) : 0;
+    size_t used = 0;
+    memset(text, 0, GCO_SIGNATURE_BYTES);
+    for (unsigned i = 0; i < count && i < NAMES_MOST && used < GCO_SIGNATURE_BYTES; i++) {
+        used += (size_t)snprintf(text + used, GCO_SIGNATURE_BYTES - used, "%s%s", i == 0 ? "" : " -> ",
+                                 names[(turn + i) % count]);
+    }
+    if (used < GCO_SIGNATURE_BYTES && length > NAMES_MOST) {
+        used += (size_t)snprintf(text + used, GCO_SIGNATURE_BYTES - used, " -> ...");
+    }
+    if (used >= GCO_SIGNATURE_BYTES) { /* cut: at a whole character, and said so */
+        size_t end = GCO_SIGNATURE_BYTES - 4;
+        while (end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80) {
+            end--;
+        }
+        memset(text + end, 0, GCO_SIGNATURE_BYTES - end);
+        memcpy(text + end, "...", 3);
+    }
+}
+
+static uint64_t *
+row_at(uint64_t *cells, unsigned row)
+{
+    return cells + GCO_CYCLE_SIGNATURE_FIRST + row * GCO_CYCLE_SIGNATURE_STRIDE;
+}
+
+static bool
+has_series(const uint64_t *cells, uint64_t id)
+{
+    for (unsigned i = 0; i < GCO_CYCLE_SERIES_ENTRIES; i++) {
+        if (cells[GCO_CYCLE_SERIES_FIRST + i * GCO_CYCLE_SERIES_STRIDE + GCO_CYCLE_SERIES_ID] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The row of a signature; a new one takes an empty row, or that of the least of those that neither have a
+ * series nor are in this sample. */
+static unsigned
+row_of_signature(gco_sampler *sampler, uint64_t *cells, const char *text)
+{
+    unsigned least = GCO_NAMELESS;
+    for (unsigned row = 0; row < GCO_CYCLE_SIGNATURE_ENTRIES; row++) {
+        uint64_t *cell = row_at(cells, row);
+        if (cell[GCO_CYCLE_SIGNATURE_ID] == 0) {
+            least = row; /* rows are filled from the first on: behind an empty one there is none */
+            break;
+        }
+        if (memcmp(cell + GCO_CYCLE_SIGNATURE_NAME, text, GCO_SIGNATURE_BYTES) == 0) {
+            return row;
+        }
+        bool free = sampler->cycles[row] == 0 && !has_series(cells, cell[GCO_CYCLE_SIGNATURE_ID]);
+        if (free && (least == GCO_NAMELESS || sampler->estimate[row] < sampler->estimate[least])) {
+            least = row;
+        }
+    }
+    if (least == GCO_NAMELESS) {
+        return GCO_NAMELESS;
+    }
+    uint64_t *cell = row_at(cells, least);
+    uint64_t *head = cells + GCO_CYCLES_FIRST;
+    gco_begin_write(&head[GCO_CYCLES_SEQUENCE]);
+    sampler->estimate[GCO_NAMELESS] += sampler->estimate[least];
+    sampler->estimate[least] = 0;
+    for (unsigned i = 0; i < GCO_SAMPLED; i++) {
+        sampler->seen[GCO_NAMELESS][i] += sampler->seen[least][i];
+        sampler->seen[least][i] = 0;
+    }
+    head[GCO_CYCLES_UNNAMED] = (uint64_t)sampler->estimate[GCO_NAMELESS];
+    memset(cell, 0, GCO_CYCLE_SIGNATURE_STRIDE * sizeof(uint64_t));
+    memcpy(cell + GCO_CYCLE_SIGNATURE_NAME, text, GCO_SIGNATURE_BYTES);
+    cell[GCO_CYCLE_SIGNATURE_ID] = ++head[GCO_CYCLES_LAST_ID];
+    gco_end_write(&head[GCO_CYCLES_SEQUENCE]);
+    return least;
+}
+
+static bool
+note_component(void *context, const gco_heap *Py_UNUSED(heap), gco_type_entry *const *types, size_t shown,
+               size_t length, size_t objects, double Py_UNUSED(bytes))
+{
+    gco_sampler *sampler = context;
+    uint64_t hash = 0xCBF29CE484222325ull ^ length;
+    for (size_t i = 0; i < shown; i++) {
+        hash = (hash ^ (uint64_t)(uintptr_t)types[i]->type) * 0x100000001B3ull;
+    }
+    unsigned at = (unsigned)(hash >> 32) % GCO_KINDS, tried = 0;
+    while (tried < GCO_KINDS && sampler->kinds[at].hash != 0 && sampler->kinds[at].hash != hash) {
+        at = (at + 1) % GCO_KINDS;
+        tried++;
+    }
+    unsigned row;
+    if (tried < GCO_KINDS && sampler->kinds[at].hash == hash) {
+        row = sampler->kinds[at].row;
+    }
+    else {
+        char text[GCO_SIGNATURE_BYTES];
+        write_signature(text, types, shown, length);
+        row = row_of_signature(sampler, sampler->cells, text);
+        if (tried < GCO_KINDS) {
+            sampler->kinds[at].hash = hash;
+            sampler->kinds[at].row = row;
+        }
+    }
+    sampler->cycles[row]++;
+    sampler->objects[row] += objects;
+    return true;
+}
+
+static void
+tell_nobody(void *Py_UNUSED(context), unsigned Py_UNUSED(phase), uint64_t Py_UNUSED(done), uint64_t Py_UNUSED(total))
+{
+}
+
+/* Whether the program has audit hooks: see above. */
+static bool
+is_audited(void)
+{
+    if (PySys_Audit("gc_otel.sample", "O", NULL) == 0) {
+        return false;
+    }
+    PyErr_Clear();
+    return true;
+}
+
+typedef enum { LISTED, TOO_MANY, NO_LIST } listing;
+
+/* The young objects as borrowed pointers in the arena. */
+static listing
+list_young(gco_sampler *sampler, gco_heap *heap, unsigned generation)
+{
+    PyObject *lists[GCO_SAMPLED] = {NULL};
+    uint64_t count = 0;
+    listing result = LISTED;
+    for (unsigned i = 0; i <= generation && result == LISTED; i++) {
+        lists[i] = PyObject_Vectorcall(sampler->get_objects, &sampler->numbers[i], 1, NULL);
+        if (lists[i] == NULL || !PyList_CheckExact(lists[i])) {
+            PyErr_Clear();
+            result = NO_LIST;
+            break;
+        }
+        count += (uint64_t)PyList_GET_SIZE(lists[i]);
+        result = count > sampler->objects_most ? TOO_MANY : LISTED;
+    }
+    if (result == LISTED) {
+        heap->objects = gco_arena_take(&heap->arena, (count + 1) * sizeof(PyObject *));
+        result = heap->objects == NULL ? TOO_MANY : LISTED;
+    }
+    for (unsigned i = 0; i <= generation && result == LISTED; i++) {
+        size_t size = (size_t)PyList_GET_SIZE(lists[i]);
+        memcpy(heap->objects + heap->count, ((PyListObject *)lists[i])->ob_item, size * sizeof(PyObject *));
+        heap->count += (uint32_t)size;
+    }
+    for (unsigned i = 0; i <= generation; i++) {
+        Py_XDECREF(lists[i]);
+    }
+    return result;
+}
+
+static void
+clean(gco_sampler *sampler, size_t used)
+{
+    if (used > KEPT_BYTES) {
+        madvise(sampler->arena.memory, sampler->arena.capacity, MADV_DONTNEED);
+    }
+    else {
+        memset(sampler->arena.memory, 0, used);
+    }
+    memset(sampler->types.entries, 0, sampler->types.capacity * sizeof(gco_type_entry));
+    sampler->types.used = 0;
+}
+
+/* Not before the cost has been waited for, give or take a half, so that no rhythm of the program's is met. */
+static void
+put_off(gco_sampler *sampler, unsigned generation, uint64_t now_ns, uint64_t cost_ns)
+{
+    uint64_t wait_ns = cost_ns * sampler->cost_factor;
+    wait_ns = wait_ns < sampler->least_interval_ns ? sampler->least_interval_ns : wait_ns;
+    sampler->random = sampler->random * 6364136223846793005ull + 1442695040888963407ull;
+    sampler->due_ns[generation] = now_ns + wait_ns / 2 + (wait_ns / 256) * (sampler->random >> 56);
+    sampler->due[generation] = sampler->due_ns[generation] <= now_ns;
+}
+
+void
+gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation)
+{
+    uint64_t *head = cells + GCO_CYCLES_FIRST;
+    uint64_t began_ns = gco_clock_ns(CLOCK_MONOTONIC);
+    if (is_audited()) { /* a hook is never taken out again */
+        sampler->wanted = false;
+        head[GCO_CYCLES_STATE] = GCO_SAMPLER_AUDITED;
+        return;
+    }
+    gco_heap heap = {.arena = sampler->arena, .types = sampler->types, .names_only = true};
+    uint64_t garbage = 0;
+    double bytes = 0;
+    memset(sampler->cycles, 0, sizeof(sampler->cycles));
+    memset(sampler->objects, 0, sizeof(sampler->objects));
+    memset(sampler->kinds, 0, sizeof(sampler->kinds));
+    sampler->cells = cells;
+    gco_report report = {sampler, note_component, tell_nobody};
+    sampler->active = list_young(sampler, &heap, generation) == LISTED &&
+                      gco_heap_examine(&heap, &report, &garbage, &bytes);
+    sampler->garbage = garbage;
+    sampler->cells = NULL;
+    clean(sampler, heap.arena.used);
+    uint64_t now_ns = gco_clock_ns(CLOCK_MONOTONIC), cost_ns = now_ns - began_ns;
+    put_off(sampler, generation, now_ns, cost_ns);
+    gco_begin_write(&head[GCO_CYCLES_SEQUENCE]);
+    head[GCO_CYCLES_SKIPPED] += !sampler->active;
+    head[GCO_CYCLES_COST_NS] += cost_ns;
+    if (cost_ns > head[GCO_CYCLES_LONGEST_NS]) {
+        head[GCO_CYCLES_LONGEST_NS] = cost_ns;
+    }
+    gco_end_write(&head[GCO_CYCLES_SEQUENCE]);
+}
+
+/* What was collected since, in the proportions of the samples.
+ *
+ * By the objects that the collections freed, against what those that were sampled freed.  Where CPython counts few of the
+ * objects that were found, because finalizers free them before it does (generators, coroutines), by the number of
+ * collections. */
+static void
+add_pending(gco_sampler *sampler, uint64_t *cells, unsigned generation)
+{
+    uint64_t *head = cells + GCO_CYCLES_FIRST;
+    double samples = sampler->seen_samples[generation], collected = sampler->seen_collected[generation], all = 0;
+    if (sampler->seen_garbage[generation] <= 0) {
+        return; /* it waits for the first sample with garbage in it */
+    }
+    bool is_counted = collected >= COUNTED_LEAST * sampler->seen_garbage[generation] && collected > 0;
+    double weight = is_counted ? (double)sampler->pending[generation] / collected
+                               : (double)sampler->unweighed[generation] / samples;
+    for (unsigned row = 0; row < GCO_ROWS; row++) {
+        sampler->estimate[row] += weight * sampler->seen[row][generation];
+        all += sampler->estimate[row];
+        if (row != GCO_NAMELESS) {
+            row_at(cells, row)[GCO_CYCLE_SIGNATURE_CYCLES] = (uint64_t)sampler->estimate[row];
+        }
+    }
+    head[GCO_CYCLES_UNNAMED] = (uint64_t)sampler->estimate[GCO_NAMELESS];
+    head[GCO_CYCLES_CYCLES] = (uint64_t)all;
+    sampler->pending[generation] = sampler->unweighed[generation] = 0;
+}
+
+static void
+remember(double *sum, uint64_t newest)
+{
+    *sum = *sum * REMEMBERED + (double)newest;
+}
+
+static void
+add_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
+{
+    uint64_t *head = cells + GCO_CYCLES_FIRST;
+    remember(&sampler->seen_garbage[generation], sampler->garbage);
+    remember(&sampler->seen_collected[generation], collected);
+    remember(&sampler->seen_samples[generation], 1);
+    for (unsigned row = 0; row < GCO_ROWS; row++) {
+        remember(&sampler->seen[row][generation], sampler->cycles[row]);
+        if (sampler->cycles[row] != 0 && row != GCO_NAMELESS) {
+            uint64_t *cell = row_at(cells, row);
+            cell[GCO_CYCLE_SIGNATURE_SAMPLES]++;
+            cell[GCO_CYCLE_SIGNATURE_SAMPLED_CYCLES] += sampler->cycles[row];
+            cell[GCO_CYCLE_SIGNATURE_SAMPLED_OBJECTS] += sampler->objects[row];
+            cell[GCO_CYCLE_SIGNATURE_LAST_NS] = now_ns;
+        }
+    }
+    head[GCO_CYCLES_SAMPLES + generation]++;
+    head[GCO_CYCLES_GARBAGE + generation] += sampler->garbage;
+}
+
+void
+gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
+{
+    sampler->pending[generation] += collected;
+    sampler->unweighed[generation]++;
+    if (sampler->active || sampler->unweighed[generation] >= WEIGHED_EVERY) {
+        uint64_t *sequence = &cells[GCO_CYCLES_FIRST + GCO_CYCLES_SEQUENCE];
+        gco_begin_write(sequence);
+        if (sampler->active) {
+            sampler->active = false;
+            add_sample(sampler, cells, generation, collected, now_ns);
+        }
+        add_pending(sampler, cells, generation);
+        gco_end_write(sequence);
+    }
+    sampler->due[generation] = now_ns >= sampler->due_ns[generation];
+}
+
+bool
+gco_sampler_begin(gco_sampler *sampler, uint64_t cost_factor, uint64_t least_interval_ns, uint64_t objects_most)
+{
+    if (sampler->get_objects == NULL) {
+        PyObject *gc = PyImport_ImportModule("gc");
+        sampler->get_objects = gc == NULL ? NULL : PyObject_GetAttrString(gc, "get_objects");
+        Py_XDECREF(gc);
+        for (long i = 0; i < GCO_SAMPLED; i++) {
+            Py_XSETREF(sampler->numbers[i], PyLong_FromLong(i));
+        }
+        void *memory = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory != MAP_FAILED) {
+            sampler->arena = (gco_arena){memory, ARENA_BYTES, 0};
+        }
+        if (sampler->get_objects == NULL || sampler->numbers[1] == NULL || memory == MAP_FAILED ||
+            !gco_types_init(&sampler->types) || !gco_types_seal(&sampler->types)) {
+            PyErr_Clear();
+            gco_sampler_free(sampler);
+            return false;
+        }
+    }
+    sampler->random = (uint64_t)(uintptr_t)sampler ^ gco_clock_ns(CLOCK_MONOTONIC);
+    sampler->cost_factor = cost_factor;
+    sampler->least_interval_ns = least_interval_ns;
+    sampler->objects_most = objects_most;
+    for (unsigned i = 0; i < GCO_SAMPLED; i++) {
+        put_off(sampler, i, gco_clock_ns(CLOCK_MONOTONIC), 0);
+    }
+    sampler->wanted = true;
+    return true;
+}
+
+#else
+
+void
+gco_sample(gco_sampler *Py_UNUSED(sampler), uint64_t *Py_UNUSED(cells), unsigned Py_UNUSED(generation))
+{
+}
+
+void
+gco_weigh(gco_sampler *Py_UNUSED(sampler), uint64_t *Py_UNUSED(cells), unsigned Py_UNUSED(generation),
+          uint64_t Py_UNUSED(collected), uint64_t Py_UNUSED(now_ns))
+{
+}
+
+bool
+gco_sampler_begin(gco_sampler *Py_UNUSED(sampler), uint64_t Py_UNUSED(cost_factor),
+                  uint64_t Py_UNUSED(least_interval_ns), uint64_t Py_UNUSED(objects_most))
+{
+    return false;
+}
+
+#endif
+
+void
+gco_sampler_free(gco_sampler *sampler)
+{
+    sampler->wanted = false;
+    Py_CLEAR(sampler->get_objects);
+    for (unsigned i = 0; i < GCO_SAMPLED; i++) {
+        Py_CLEAR(sampler->numbers[i]);
+    }
+    gco_types_free(&sampler->types);
+    gco_arena_unmap(&sampler->arena);
+}

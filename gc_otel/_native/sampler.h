@@ -1,0 +1,61 @@
+/* The cycle sampler: which garbage cycles a young collection is about to free. */
+#ifndef GC_OTEL_SAMPLER_H
+#define GC_OTEL_SAMPLER_H
+
+#include "heap.h"
+#include "native.h"
+
+/* Generations that are sampled: 0 and 1. */
+#define GCO_SAMPLED 2
+
+/* Rows of the file, and one for what has none. */
+#define GCO_NAMELESS GCO_CYCLE_SIGNATURE_ENTRIES
+#define GCO_ROWS (GCO_CYCLE_SIGNATURE_ENTRIES + 1)
+
+/* Signatures met in one sample, by a hash of the types around: the name is made once for all cycles of a kind. */
+#define GCO_KINDS 64
+
+typedef struct {
+    bool wanted;
+    bool due[GCO_SAMPLED]; /* the next collection of it is examined; decided when one ends */
+    uint64_t due_ns[GCO_SAMPLED];
+    uint64_t random;
+    uint64_t cost_factor, least_interval_ns, objects_most;
+    PyObject *get_objects;
+    PyObject *numbers[GCO_SAMPLED]; /* 0 and 1 */
+
+    gco_arena arena;
+    gco_types types;
+
+    bool active; /* a sample was taken at the start of the collection in progress */
+    uint64_t garbage;
+    uint64_t cycles[GCO_ROWS], objects[GCO_ROWS];
+    struct {
+        uint64_t hash;
+        unsigned row;
+    } kinds[GCO_KINDS];
+    uint64_t *cells; /* while a sample is taken */
+
+    /* What the last samples had, each counting less than the one after it: cycles, what CPython then freed, samples. */
+    double seen[GCO_ROWS][GCO_SAMPLED], seen_collected[GCO_SAMPLED], seen_samples[GCO_SAMPLED];
+    double seen_garbage[GCO_SAMPLED];
+    /* What is not weighed yet: objects that were freed, and the collections that freed them. */
+    uint64_t pending[GCO_SAMPLED], unweighed[GCO_SAMPLED];
+    double estimate[GCO_ROWS];
+} gco_sampler;
+
+/* Begins to sample: at most one part in `cost_factor` of the time, no sample of a generation sooner than
+ * `least_interval_ns` after the one before, none of more than `objects_most` objects.  False without memory. */
+bool gco_sampler_begin(gco_sampler *sampler, uint64_t cost_factor, uint64_t least_interval_ns, uint64_t objects_most);
+void gco_sampler_free(gco_sampler *sampler);
+
+/* In the start callback of an automatic collection of generation 0 or 1 that is due. */
+void gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation);
+
+/* In the stop callback of every collection of generation 0 or 1. */
+void gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns);
+
+/* The name of a type as gc_otel.heap.names has it, at most `room` bytes with the NUL; how many without it. */
+size_t gco_type_name(PyTypeObject *type, char *text, size_t room);
+
+#endif
