@@ -107,13 +107,15 @@ def stages(folder: Folder) -> tuple[dict[str, float], int]:
     from gc_otel.service.ledger import Ledger
     from gc_otel.service.metrics import Metrics
     from gc_otel.service.sampling import Sampling
+    from gc_otel.service.totals import open_totals
 
     ledger = Ledger()
     following = Following(folder, note_fault=ledger.note_fault)
     sampling = Sampling(following, Config(), ledger)
     following.refresh()
     sampling.round()
-    metrics = Metrics(following, sampling, Config(), ledger)
+    totals = open_totals(folder, ledger.note_fault)
+    metrics = Metrics(following, sampling, totals, Config(), ledger)
     body = metrics.render(LIKE_PROMETHEUS["Accept"]).body
     page = metrics._page
     produced = least_s(metrics._produce)

@@ -120,12 +120,14 @@ def _in_progress(gc: Cells) -> snapshot.CollectionInProgress | None:
 def read_collector(source: Source, *, latest_since: int = 0, longest: bool = True) -> snapshot.Collector:
     """The recorder's blocks, of one moment.
 
-    ``latest_since`` leaves out the events up to that number.  NotAFlightFile
+    ``latest_since`` leaves out the events up to that number; ABSENT, with no ``longest``, all of them.  NotAFlightFile
     when the histogram of a consistent copy does not add up to its collections.
     """
-    raw, consistent = copy_consistent(source, _RECORDER_OFFSET, _RECORDER_BYTES)
-    if len(raw) < _RECORDER_BYTES:
-        raise NotAFlightFile(f"truncated inside the recorder's blocks: {len(raw)} of {_RECORDER_BYTES} bytes")
+    # Single events are twenty times as long as all the rest.
+    size_bytes = _RECORDER_BYTES if longest or latest_since != layout.ABSENT else _COUNTERS_BYTES
+    raw, consistent = copy_consistent(source, _RECORDER_OFFSET, size_bytes)
+    if len(raw) < size_bytes:
+        raise NotAFlightFile(f"truncated inside the recorder's blocks: {len(raw)} of {size_bytes} bytes")
     cells = unpack(raw, _COUNTERS_BYTES)
     gc = Cells(layout.GC, cells)
     generations = tuple(_generation(cells, generation) for generation in range(layout.GENERATIONS))

@@ -23,6 +23,7 @@ from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
 
 from gc_otel.errors import NotSupported
+from gc_otel.otel.pieces import Pieces
 from gc_otel.otel.producer import PROCESS_PID, SERVICE_NAME
 
 #: Resource attributes that are labels of every series.
@@ -59,7 +60,8 @@ class Page:
         self._rendered = rendered
         self._begun = 0
         self._last: dict[str, Rendered] = {}
-        self._targets = _Targets()
+        self._given: Sequence[ResourceMetrics] = ()
+        self._pieces: dict[str, Pieces] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         # The reader's own target_info would be one line for all processes, and no scope labels: they
         # would say the same on every series.
@@ -71,7 +73,6 @@ class Page:
             registry=self._registry,
         )
         reader._set_collect_callback(self._collect)  # noqa: SLF001  # see the module's docstring
-        self._registry.register(self._targets)
 
     def render(self, accept: str = "") -> Rendered:
         """The page in the format that an Accept header asks for: OpenMetrics, or Prometheus' own text."""
@@ -84,30 +85,40 @@ class Page:
                 return shared
             self._begun += 1
             self._last.clear()
-            page = Rendered(self._begun, content_type, encode(self._registry))
+            page = Rendered(self._begun, content_type, self._text(encode, content_type))
             self._rendered()
             self._last[content_type] = page
             return page
 
+    def _text(self, encode: _Encoder, content_type: str) -> bytes:
+        def render(resource_metrics: Sequence[ResourceMetrics]) -> str:
+            self._given = resource_metrics
+            return encode(self._registry).decode()
+
+        everything = self._produce()
+        # Kept for the two formats that were asked for last: each is as large as its page.
+        pieces = self._pieces.pop(content_type, None) or Pieces(render)
+        self._pieces = {**dict([*self._pieces.items()][-1:]), content_type: pieces}
+        targets = CollectorRegistry(auto_describe=False)
+        targets.register(_Targets(everything))
+        return pieces.page(everything).encode() + encode(targets)
+
     def _collect(self, *_: object, **__: object) -> MetricsData:
-        resource_metrics = self._produce()
-        self._targets.resource_metrics = resource_metrics
-        return MetricsData(resource_metrics)
+        return MetricsData(self._given)
 
 
 class _Targets:
-    """``target_info`` of every process, of the same moment: the registry asks this collector after the reader's."""
+    """``target_info`` of every process."""
 
-    def __init__(self) -> None:
-        self.resource_metrics: Sequence[ResourceMetrics] = ()
+    def __init__(self, resource_metrics: Sequence[ResourceMetrics]) -> None:
+        self._resource_metrics = resource_metrics
 
     def collect(self) -> Iterator[InfoMetricFamily]:
         family = InfoMetricFamily("target", "What is known of a process.")
-        for each in self.resource_metrics:
+        for each in self._resource_metrics:
             attributes = each.resource.attributes
             if PROCESS_PID in attributes:
                 family.add_metric([], {_label(name): str(value) for name, value in attributes.items()})
-        self.resource_metrics = ()
         yield family
 
 

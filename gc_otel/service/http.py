@@ -41,7 +41,8 @@ _GZIP_LEVEL: Final = 1
 
 _THREADS: Final = 16  # scrapers that wait for the same page are waiting in threads; the live page has half of them
 _CONNECTIONS_MOST: Final = 2000
-_DESCRIPTORS_KEPT: Final = 400  # for flight files, pidfds, and what libraries open for a moment
+_DESCRIPTORS_KEPT: Final = 2400  # a flight file and a pidfd of 1,000 processes, and what libraries open
+_SHARE_KEPT: Final = 0.75  # where there are fewer in all
 _CONNECTIONS_LEAST: Final = 64
 _IDLE_S: Final = 20
 _HEADER_BYTES_MOST: Final = 16 * 1024
@@ -147,7 +148,7 @@ def connections_most() -> int:
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(_CONNECTIONS_LEAST, min(_CONNECTIONS_MOST, soft - _DESCRIPTORS_KEPT))
+    return max(_CONNECTIONS_LEAST, min(_CONNECTIONS_MOST, soft - min(_DESCRIPTORS_KEPT, int(soft * _SHARE_KEPT))))
 
 
 class Server:

@@ -7,22 +7,28 @@ import inspect
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
     Gauge,
     Metric,
     MetricReader,
     NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
+    Sum,
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from gc_otel.otel import pieces, prometheus
 from gc_otel.otel.prometheus import PLAIN_TEXT, Page
+
+SCOPE = InstrumentationScope("gc_otel", "1")
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -38,11 +44,7 @@ def series(body):
     return [line.rpartition(" ")[0] for line in body.decode().splitlines() if not line.startswith("#")]
 
 
-class NoLock(contextlib.nullcontext):
-    """What the page would be without its lock."""
-
-
-def two_scrapes_at_once(page):
+def two_scrapes_at_once(page, render):
     """Both scrapers have collected before one, and only then the other, takes from the reader's queue.
 
     If nothing keeps them apart: else the second one has not come so far, and is not waited for.
@@ -60,7 +62,7 @@ def two_scrapes_at_once(page):
     bodies = []
 
     def scrape():
-        bodies.append(page.render().body)
+        bodies.append(render())
         one_is_done.set()
 
     scrapers = [threading.Thread(target=scrape) for _ in range(2)]
@@ -72,19 +74,107 @@ def two_scrapes_at_once(page):
 
 
 def test_scrapes_that_meet_take_each_others_series_without_the_lock():
-    """What the lock is for: one page with everything twice, the other with nothing."""
+    """What the lock is for: one text with everything twice, the other with nothing."""
     page = Page(lambda: [of(1), of(2)])
-    page._lock = NoLock()
-    first, second = two_scrapes_at_once(page)
+    page._given = [of(1), of(2)]
+    first, second = two_scrapes_at_once(page, lambda: generate_latest(page._registry))
     assert len(first) > len(set(first))
-    assert not [line for line in second if line.startswith("made_value")]
+    assert second == []
 
 
 def test_scrapes_that_meet_are_whole_with_the_lock():
     """The same interleaving, forced: every series once, on both pages."""
-    first, second = two_scrapes_at_once(Page(lambda: [of(1), of(2)]))
+    page = Page(lambda: [of(1), of(2)])
+    first, second = two_scrapes_at_once(page, lambda: page.render().body)
     assert first == second
     assert len(set(first)) == len(first) == 4
+
+
+# A page in pieces.
+
+
+def at_once(page, everything, accept):
+    """The same page as the libraries write it with nothing kept."""
+    page._pieces = {}
+    page._given = everything
+    encode, _ = prometheus._encoder(accept)
+    return pieces.without_end(encode(page._registry).decode())
+
+
+NUMBERS = st.sampled_from([0, 1, 2.5, float("inf"), 10**18, 1e-9])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rounds=st.lists(
+        st.dictionaries(
+            st.integers(1, 4), st.dictionaries(st.sampled_from(["a.b", "c", "d.e_f"]), NUMBERS, min_size=1), max_size=4
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    accept=st.sampled_from(["", OPENMETRICS]),
+)
+def test_in_pieces_it_is_what_it_is_at_once(rounds, accept):
+    """Processes and metrics that come, go and change: sample by sample the page of the libraries for all of them."""
+    resources = {pid: of(pid, service='sh"op\\\n# HELP x').resource for pid in range(1, 5)}
+    now = []
+    page = Page(lambda: now)
+    for by_pid in rounds:
+        now[:] = [
+            ResourceMetrics(
+                resources[pid],
+                [ScopeMetrics(SCOPE, [metric_of(name, value) for name, value in sorted(metrics.items())], "")],
+                "",
+            )
+            for pid, metrics in by_pid.items()
+        ]
+        body = page.render(accept).body.decode()
+        mine = body[: body.index("# HELP target")]
+        theirs = at_once(Page(list), now, accept)
+        assert sorted(mine.splitlines()) == sorted(theirs.splitlines())
+        list((parse_openmetrics if accept else parse_text)(body))
+
+
+def metric_of(name, value):
+    points = [NumberDataPoint({"k": key}, 0, 1, value) for key in "ab"]
+    data = Gauge(points) if name == "c" else Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
+    return Metric(name, f"What {name} is.", "s", data)
+
+
+def test_only_what_has_changed_is_rendered(monkeypatch):
+    """A metric with the same points is not asked for again; one that has others is; who has gone is forgotten."""
+    rendered = []
+    original = pieces.Pieces._rendered
+
+    def watched(self, each, told, changed):
+        rendered.append((each.resource.attributes["process.pid"], sorted(changed)))
+        return original(self, each, told, changed)
+
+    monkeypatch.setattr(pieces.Pieces, "_rendered", watched)
+    first, second = of(1), of(2)
+    now = [first, second]
+    page = Page(lambda: now)
+    page.render()
+    page.render()
+    assert rendered == [(1, ["made.value"]), (2, ["made.value"])]
+    now[:] = [ResourceMetrics(first.resource, of(1, value=2.0).scope_metrics, ""), second]
+    assert b" 2.0\n" in page.render().body
+    assert rendered[2:] == [(1, ["made.value"])]
+    now[:] = [second]
+    assert b'process_pid="1"' not in page.render().body
+    now[:] = [first, second]
+    page.render()
+    assert rendered[3:] == [(1, ["made.value"])]
+
+
+def test_families_that_are_not_as_expected_are_rendered_at_once(monkeypatch):
+    """Libraries of another day may write two families for a metric: the page is then made as a whole."""
+    page = Page(lambda: [of(1), of(2)])
+    expected = page.render().body
+    monkeypatch.setattr(pieces, "_families", lambda text: [])
+    page._pieces.clear()
+    assert page.render().body == expected
 
 
 def test_those_who_wait_share_what_was_begun_while_they_waited():

@@ -132,9 +132,9 @@ def test_loopback_is_known(address, loopback):
 @pytest.mark.parametrize(
     ("soft", "hard", "raised", "most"),
     [
-        (1024, 1048576, 2400, 2000),
-        (1024, resource.RLIM_INFINITY, 2400, 2000),
-        (1024, 2048, 2048, 1648),
+        (1024, 1048576, 4400, 2000),
+        (1024, resource.RLIM_INFINITY, 4400, 2000),
+        (1024, 2048, 2048, 512),
         (256, 256, None, 64),
         (65536, 65536, None, 2000),
     ],
