@@ -89,6 +89,7 @@ class Publisher:
         self._snapshot: Snapshot | None = None
         self._base: dict[tuple[str, tuple[object, ...]], float] = {}
         self._last: dict[tuple[str, tuple[object, ...]], float] = {}
+        self._left_to_others: set[str] = set()
         self._histogram: Histogram = _create_histogram(meter)
         # The SDK calls callbacks in the order of their registration: the first begins every collect.
         begin: list[_Callback] = [self._begin_collect]
@@ -157,7 +158,7 @@ class Publisher:
             snapshot, recording = self._snapshot, self._recording
             if snapshot is None or recording is None:
                 return ()
-            if not self._config.publishes(metric.name) or published_elsewhere(metric.name):
+            if not self._config.publishes(metric.name) or self._is_left_to_others(metric.name):
                 return ()
             try:
                 return [self._observation(metric, value, attributes) for value, attributes in metric.read(snapshot)]
@@ -166,6 +167,12 @@ class Publisher:
                 return ()
 
         return observe
+
+    def _is_left_to_others(self, name: str) -> bool:
+        """For good once it was so: the other's ``uninstrument()`` leaves its instruments observing."""
+        if name not in self._left_to_others and published_elsewhere(name):
+            self._left_to_others.add(name)
+        return name in self._left_to_others
 
     def _observation(self, metric: Metric[Snapshot], value: float, attributes: Attributes) -> Observation:
         if metric.since_recording and metric.kind == "counter":
@@ -197,8 +204,7 @@ def published_elsewhere(name: str) -> bool:
     """Whether opentelemetry-instrumentation-system-metrics is active and publishes that name too.
 
     Asked at every collect, because it may be instrumented after us.  Its class is
-    looked at and never instantiated: the instance would be made by the look.  Its
-    ``uninstrument()`` leaves its instruments observing: from then on a name is there twice.
+    looked at and never instantiated: the instance would be made by the look.
     """
     module = sys.modules.get("opentelemetry.instrumentation.system_metrics")
     instance = getattr(getattr(module, "SystemMetricsInstrumentor", None), "_instance", None)
