@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,11 @@ EXTENSION, WHY_NOT_NATIVE = _native.load()
 #: Set in CI, where a missing tool or extension is a failure and not a skip.
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 PURE = os.environ.get("GCOTEL_TEST_PURE", "") not in ("", "0")
+
+
+# Where the tests are a shell's background job, it has SIGINT ignored, and so would have every program under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def need_native() -> None:

@@ -7,17 +7,20 @@ trap 'rm -rf "$WORK"' EXIT
 
 # One phase after the other, each with its time; the first that fails ends the run.
 run_phases() {
-  local phase began
+  local phase began spent
   ((${#})) || set -- "${PHASES[@]}"
   [[ " $* " == *" tools "* ]] || tools
   for phase in "$@"; do
-    began=$SECONDS
+    began=$SECONDS spent=$(cpu_seconds)
     printf '\n=== %s\n' "$phase"
     "$phase"
-    printf '=== %s: %d s\n' "$phase" $((SECONDS - began))
+    printf '=== %s: %d s, %d s of CPU\n' "$phase" $((SECONDS - began)) $(($(cpu_seconds) - spent))
   done
   printf '\n=== all of %s passed in %d s\n' "$*" "$SECONDS"
 }
+
+# Of all that has ended until now: how much of the machine a phase leaves idle.
+cpu_seconds() { awk -v tick="$(getconf CLK_TCK)" '{ printf "%d", ($16 + $17) / tick }' "/proc/$$/stat"; }
 
 # Interpreters, real components, a browser, and an installer that is quick.
 tools() {
