@@ -34,8 +34,9 @@ def next_sample():
         memory = read_memory(probe.current().source)
         return memory.sampled_ns if memory is not None else 0
 
-    last_ns = sampled_ns()
-    wait_until(lambda: sampled_ns() > last_ns, "no sample")
+    for _ in range(2):  # the next one may have been begun before what is to be in it: without a GIL it often was
+        last_ns = sampled_ns()
+        wait_until(lambda last_ns=last_ns: sampled_ns() > last_ns, "no sample")
     wait_until(lambda: read_interpreter(probe.current().source), "no round")
 
 
