@@ -16,6 +16,8 @@ from benchmarks import (
     census,
     collect,
     footprint,
+    growth,
+    rules,
     run_footprint,
     run_service,
     sampling,
@@ -25,7 +27,20 @@ from benchmarks import (
 )
 from benchmarks.result import NO_VERDICT, Result, Row
 
-_ALL: Final = (callback, truth, service, run_service, collect, footprint, run_footprint, sampling, scrape, census)
+_ALL: Final = (
+    callback,
+    truth,
+    service,
+    run_service,
+    collect,
+    footprint,
+    run_footprint,
+    sampling,
+    scrape,
+    census,
+    rules,
+    growth,
+)
 BENCHMARKS: Final = {each.NAME: each for each in _ALL}
 
 _HEADINGS: Final = ("", "median", "spread", "ratio", "target", "")

@@ -139,10 +139,10 @@ def annotate_processes(board: Board) -> None:
     board.annotate("Process started", f"count by ({BY_PROCESS}) ({uptime} < 120)", who, "blue")
     now, before = (f"group by ({BY_VERSION}) (target_info{{{SELECTED}}}{offset})" for offset in ("", " offset 5m"))
     board.annotate("New version", f"{now} unless {before}", "{{job}} {{service_name}} {{service_version}}", "purple")
-    # A scrape or two later than the death, as increase() needs two samples.
+    # Four minutes: increase() needs two samples, and a minute between scrapes is usual.
     board.annotate(
         "Process ended",
-        f"{ended('2m', f'{BY_SERVICE}, reason', NOT_CLEAN)} > 0",
+        f"{ended('4m', f'{BY_SERVICE}, reason', NOT_CLEAN)} > 0",
         "{{job}} {{service_name}}: {{reason}}",
         "red",
     )

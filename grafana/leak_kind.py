@@ -28,8 +28,8 @@ def put(board: Board) -> None:
     board.put(12, 9, _what_grew(), _bytes_per_block())
     board.put(12, 8, _collected(), _threads())
     board.row("Which objects?")
-    board.put(8, 9, _types_by_size(), _types_by_growth(), _uncounted())
-    board.put(12, 8, _cycles(), _objects())
+    board.put(12, 10, _types_by_size(), _types_by_growth())
+    board.put(8, 9, _cycles(), _uncounted(), _objects())
 
 
 def growth(metric: str) -> str:
@@ -108,6 +108,7 @@ def _types_by_size() -> Builder:
         "bytes",
         *queries((f"sum by ({_TYPE}) ({pick('cpython.heap.size')})", f"{{{{{_TYPE}}}}}")),
         stacked=True,
+        many=True,
     ).no_value(_NO_CENSUS)
 
 
@@ -119,7 +120,7 @@ def _types_by_growth() -> Builder:
     target = query(f"sort_desc(topk(10, {grown} > 0))", f"{{{{{_TYPE}}}}}", instant=True)
     return bars(
         "Types by growth",
-        "Bytes an hour by which each type grew over the chosen time. The first is the suspect: `gc-otel census PID` on the host says more. "
+        "Bytes an hour by which each type grew over the chosen time. The first is the suspect: `gc-otel census PID --diff 60` on the host says more. "
         "Containers (dict, list) grow because of what is in them: look for the type of your own below them.",
         "bytes",
         target,

@@ -17,6 +17,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """A plain `pytest` puts no folder of the checkout on the path."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
 @pytest.fixture
 def quick(tmp_path):
     """Run one benchmark quickly and return what it printed and wrote."""
@@ -65,3 +71,47 @@ def test_unknown_benchmark_is_refused() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "callback" in done.stderr
+
+
+def test_an_alert_fires_when_it_has_held() -> None:
+    """As a ruler counts it: from the first time of an unbroken row, and not over a gap."""
+    from benchmarks.programs.growth_judged import EVERY_S, fired_at
+
+    row = [1e6 + EVERY_S * n for n in range(6)]
+    assert fired_at(row, 3 * EVERY_S) == row[3]
+    assert fired_at(row[:3], 3 * EVERY_S) is None
+    assert fired_at([*row[:3], *(each + 5 * EVERY_S for each in row[:3])], 3 * EVERY_S) is None
+    assert fired_at([], 0) is None
+
+
+def test_rules_are_recorded_after_what_they_read() -> None:
+    """Each once; all of them."""
+    pytest.importorskip("yaml")
+    from benchmarks.prometheus import groups, levels
+
+    seen: set[str] = set()
+    for level in levels():
+        names = {rule["record"] for rule in level}
+        others = {rule["record"] for later in levels() for rule in later} - seen - names
+        assert not any(other in rule["expr"] for rule in level for other in others | (names - {rule["record"]}))
+        assert not seen & names
+        seen |= names
+    assert seen == {rule["record"] for rules in groups().values() for rule in rules if "record" in rule}
+
+
+def test_made_memory_is_the_same_each_time() -> None:
+    """Of one shape and seed; another seed is another process, and a leak grows."""
+    from benchmarks.programs.made_memory import make
+
+    assert make("leak", 1) == make("leak", 1) != make("leak", 2)
+    leak = make("leak", 1)
+    after = leak.rss_bytes[int(leak.onset_h * 12) + 1 :]
+    assert sum(after[-12:]) > sum(after[:12])
+
+
+def test_a_made_process_has_no_more_series_than_are_allowed() -> None:
+    """Every metric of the catalogue with every attribute's every value: the budget of 150 holds by construction."""
+    from benchmarks.programs.made_series import generate
+
+    mine = [line for line in generate(1, 0) if 'process_pid="' in line and not line.startswith("target_info")]
+    assert 100 < len(mine) <= 150

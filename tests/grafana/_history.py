@@ -267,8 +267,8 @@ TYPES = (
 def _heap(gauge, counter, life, python, rss) -> None:
     """The census' types and the sampled cycles: what is more than at first belongs to the kept type, and a third to its dicts."""
     least = min(python.values())
-    counted = {t: 0.6 * python[t] for t in python}
-    grown = {t: 0.6 * max(0.0, python[t] - least) for t in python}
+    counted = {t: python[t] - 0.4 * least for t in python}
+    grown = {t: python[t] - least for t in python}
     sizes = {name: (lambda t, share=share: share * (counted[t] - grown[t]), each) for name, share, each in TYPES}
     sizes["dict"] = (lambda t: 0.34 * (counted[t] - grown[t]) + 0.34 * grown[t], 232)
     sizes[life.kept] = (lambda t: 0.66 * grown[t] + MIB, 152)
