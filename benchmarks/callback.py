@@ -27,6 +27,7 @@ _LABELS: Final = {
     "c_empty": "empty C callback",
     "py_empty": "empty Python callback",
     "native": "gc_otel, native recorder",
+    "sampling": "the same, sampling garbage cycles",
     "twin": "gc_otel, Python recorder",
     "ddtrace": "ddtrace's gc monitor",
     "otel_record": "OTel Histogram.record() per event",
@@ -51,7 +52,7 @@ def run(*, quick: bool) -> Result:
 
 def _row(name: str, costs: dict[str, list[float]], missing: dict[str, str]) -> Row:
     if name not in costs:
-        return Row(_LABELS[name], None, "ns", note=missing[name])
+        return Row(_LABELS[name], None, "ns", note=missing.get(name, "not on this system"))
     medians = {each: median(values) for each, values in costs.items()}
     ratio = medians[name] / medians["c_empty"]
     more: dict[str, Any] = {"ratio": ratio}
@@ -79,7 +80,7 @@ def _beside_python(costs: dict[str, list[float]]) -> Row:
 
 def _hanging(seconds: float) -> Row:
     """A program that records into the histogram which the naive callback records into."""
-    label = "the same, in a program that uses the histogram"
+    label = "OTel Histogram.record(), in a program that uses that histogram"
     with flight_folder() as folder:
         command = [sys.executable, str(PROGRAMS / "otel_record_hangs.py"), str(seconds)]
         done = subprocess.run(

@@ -19,6 +19,7 @@ except ImportError:  # Windows
 from gc_otel import _native
 from gc_otel.flight.mapping import PythonMapping
 from gc_otel.flight.python_recorder import PythonRecorder
+from gc_otel.probe import live_cycles
 
 Callback = Callable[[str, dict[str, Any]], object]
 
@@ -83,6 +84,9 @@ def variants() -> tuple[dict[str, Callback | None], dict[str, str]]:
         missing["native"] = reason
     else:
         found["native"] = extension.Recorder(extension.Mapping(-1))
+        sampling = extension.Recorder(extension.Mapping(-1))
+        if sampling.sample_cycles(live_cycles.COST_FACTOR, live_cycles.LEAST_INTERVAL_NS, live_cycles.OBJECTS_MOST):
+            found["sampling"] = sampling
     found["twin"] = PythonRecorder(PythonMapping(-1)).record_phase
     for name, make in (("ddtrace", ddtrace_callback), ("otel_record", record_callback)):
         try:
@@ -133,14 +137,17 @@ def fitting_loops(callback: Callback | None) -> int:
     return max(LEAST_LOOPS, min(LOOPS, round(CHUNK_NS / measure(callback, LEAST_LOOPS))))
 
 
-def settle(recorder: Any) -> Callable[[], None]:
-    """Have the clocks compared until the recorder is what it is in a process that runs; the next comparison."""
-    if recorder is None:
-        return lambda: None
-    for _ in range(COMPARISONS):
-        recorder.compare_clocks()
+def settle(recorders: list[Any]) -> Callable[[], None]:
+    """Have the clocks compared until the recorders are what they are in a process that runs; the next comparison."""
+
+    def compare_clocks() -> None:
+        for recorder in recorders:
+            recorder.compare_clocks()
+
+    for _ in range(COMPARISONS if recorders else 0):
+        compare_clocks()
         time.sleep(COMPARISON_S)
-    return recorder.compare_clocks  # type: ignore[no-any-return]
+    return compare_clocks
 
 
 def main() -> None:
@@ -154,7 +161,7 @@ def main() -> None:
         measure(callbacks[name], LOOPS)
     loops = {name: fitting_loops(callbacks[name]) for name in names}
     samples: dict[str, list[float]] = {name: [] for name in names}
-    compare_clocks = settle(callbacks.get("native"))
+    compare_clocks = settle([callbacks[name] for name in ("native", "sampling") if name in callbacks])
     for turn in range(rounds):
         compare_clocks()
         first = turn % len(names)
