@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine() -> list[Check]:
     """All checks, in the order in which they are shown."""
+    from gc_otel.cli.checks.endings import check_endings
     from gc_otel.cli.checks.exporter import check_exporter
     from gc_otel.cli.checks.flight import check_files, check_folder, check_process
     from gc_otel.cli.checks.installation import check_installation, check_memory_limit, check_settings
@@ -59,6 +60,7 @@ def examine() -> list[Check]:
     if folder is not None:
         checks += check_files(fleet)
         checks += check_exporter(folder)
+        checks += check_endings(folder)
     checks += check_memory_limit()
     checks += check_opentelemetry(Installed.look())
     for process in fleet.processes:

@@ -225,3 +225,19 @@ class TestPlot:
         assert plot_bytes([(0, 1)], columns=5, rows=4) == []
         assert plot_bytes([(0, 1)], columns=80, rows=0) == []
         assert len(plot_bytes([(7, 0)], columns=80, rows=1)) == 2
+
+
+def test_doctor_speaks_of_unwanted_ends(call, keep):
+    """An OOM kill is a warning, a clean exit is none."""
+    keep(reason="clean exit")
+    assert _of_doctor(call) == [("ok", "kept of the last day: 1 clean exit")]
+    keep()
+    keep(ended_unix_ns=5)
+    ((status, finding),) = _of_doctor(call)
+    assert status == "warn"
+    assert set(finding.removeprefix("kept of the last day: ").split(", ")) == {"1 clean exit", "1 OOM kill"}
+
+
+def _of_doctor(call):
+    checks = call("doctor", "--json").json["checks"]
+    return [(each["status"], each["finding"]) for each in checks if each["group"] == "ended processes"]
