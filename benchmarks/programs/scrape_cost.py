@@ -68,10 +68,18 @@ class Exporter:
         self._os_process = psutil.Process(self._process.pid)
 
     def scrape(self) -> None:
-        self._connection.request("GET", "/metrics", headers=LIKE_PROMETHEUS)
+        self._get(LIKE_PROMETHEUS)
+
+    def page_bytes(self) -> bytes:
+        """Not compressed."""
+        return self._get({"Accept": LIKE_PROMETHEUS["Accept"]})
+
+    def _get(self, headers: dict[str, str]) -> bytes:
+        self._connection.request("GET", "/metrics", headers=headers)
         answer = self._connection.getresponse()
-        answer.read()
+        body = answer.read()
         assert answer.status == 200
+        return body
 
     def cpu_s(self) -> float:
         times = self._os_process.cpu_times()
