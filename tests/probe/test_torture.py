@@ -37,7 +37,7 @@ def test_the_program_survives_the_torture(run_silent, kind):
     if kind == "native":
         assert (told["no_start"], told["unseen"]) == (0, 0)
         assert (told["censuses"] > 0, told["samples"] > 0) == (not FREE_THREADED,) * 2
-        assert FREE_THREADED or "__main__.Noisy" in told["cycles"]
+        assert FREE_THREADED or any("__main__.Noisy" in name for name in told["cycles"])
         assert tally["lost in us: Interrupt"] + tally["lost in us: Alarm"] == 0
 
 
