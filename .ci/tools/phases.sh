@@ -69,26 +69,33 @@ run_tests() {
   (cd "$dir" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@")
 }
 
-# run_all FUNCTION VERSION...: two at a time, each with a log of its own; the end of every log
+# run_all "FUNCTION ARGUMENT..."...: two at a time, each with a log of its own; the end of every log
 # is shown, and the whole of one that failed.
 run_all() {
-  local function=$1 version failed=0
-  shift
+  local job log failed=0
+  local -a words
   mkdir -p "$WORK/logs"
-  for version in "$@"; do
+  for job in "$@"; do
     while (($(jobs -rp | wc -l) >= 2)); do wait -n || true; done
-    ("$function" "$version" >"$WORK/logs/$function-$version" 2>&1 && touch "$WORK/logs/$function-$version.ok") &
+    log=$WORK/logs/${job// /-}
+    read -ra words <<<"$job"
+    # Nothing behind an `&&` may decide here: bash would then go on behind a command of the job that fails.
+    (
+      "${words[@]}"
+      touch "$log.ok"
+    ) >"$log" 2>&1 &
   done
   wait || true
-  for version in "$@"; do
-    printf '%s %s: ' "$function" "$version"
-    if [[ -e $WORK/logs/$function-$version.ok ]]; then
-      tail -n 1 "$WORK/logs/$function-$version"
-      grep '^RERUN' "$WORK/logs/$function-$version" || true # what is not steady yet
+  for job in "$@"; do
+    log=$WORK/logs/${job// /-}
+    printf '%s: ' "$job"
+    if [[ -e $log.ok ]]; then
+      tail -n 1 "$log"
+      grep '^RERUN' "$log" || true # what is not steady yet
     else
       failed=1
       printf 'FAILED\n'
-      cat "$WORK/logs/$function-$version"
+      cat "$log"
     fi
   done
   return $failed
