@@ -170,7 +170,7 @@ class Probe:
             self._mapping,
             interval_ns=self._interval_ns,
             sampler=self._contained("process sampler", self._make_sampler),
-            read_limit=None if self.run_mode else self._contained("memory limit", self._make_limit_reader),
+            read_limit=self._contained("memory limit", self._make_limit_reader),
             with_detail=self.config.memory_detail,
         )
 
@@ -192,6 +192,10 @@ class Probe:
     # Imported here: psutil, re and what else they bring cost more than all the rest, and a process whose memory
     # is sampled from outside needs none of it.
     def _make_limit_reader(self) -> Callable[[], MemoryLimit | None]:
+        if self.run_mode:
+            from gc_otel.sample.own_limit import OwnLimit
+
+            return OwnLimit().read
         from gc_otel.sample.cgroup import LimitReader
 
         return LimitReader().read

@@ -7,141 +7,52 @@ kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
 from typing import Final
+
+from gc_otel.sample.cgroup_text import (
+    CGROUP_V1,
+    CGROUP_V2,
+    LIMIT_FILES,
+    LIMIT_TEXT_BYTES,
+    MACHINE,
+    RLIMIT_AS,
+    UNLIMITED_FROM_BYTES,
+    CgroupMount,
+    MemoryLimit,
+    below_mount,
+    memory_files,
+    parse_cgroup,
+    parse_limit,
+    parse_mountinfo,
+)
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-CGROUP_V2: Final = "cgroup-v2"
-CGROUP_V1: Final = "cgroup-v1"
-RLIMIT_AS: Final = "rlimit-as"
-MACHINE: Final = "machine"
+__all__ = [
+    "CGROUP_V1",
+    "CGROUP_V2",
+    "MACHINE",
+    "RLIMIT_AS",
+    "CgroupMount",
+    "LimitReader",
+    "MemoryLimit",
+    "below_mount",
+    "find_memory_files",
+    "find_memory_limit",
+    "limit_files",
+    "parse_cgroup",
+    "parse_limit",
+    "parse_mountinfo",
+]
 
-# memory.high is left out: it throttles and reclaims, and never kills.
-_LIMIT_FILES: Final = {CGROUP_V2: "memory.max", CGROUP_V1: "memory.limit_in_bytes"}
-
-# cgroup v1 has no word for "no limit": it shows LONG_MAX cut to whole pages, 0x7FFFFFFFFFFFF000 on x86-64.
-_UNLIMITED_FROM_BYTES: Final = 2**62
-_UNLIMITED_DIGITS: Final = len(str(_UNLIMITED_FROM_BYTES))
-
-_LIMIT_TEXT_BYTES: Final = 64
 # Where a foreign process's root is read, a FIFO in place of the file must not block the reader.
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-_OCTAL: Final = re.compile(r"\\([0-7]{3})")
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryLimit:
-    """``limit_bytes`` (0 is possible), and who set it: a name of ``layout.LIMIT_SOURCES``."""
-
-    limit_bytes: int
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class CgroupMount:
-    """One line of mountinfo: ``root`` within the hierarchy of ``source`` is seen at ``point``."""
-
-    source: str
-    root: str
-    point: str
-
-
-def parse_limit(text: str) -> int | None:
-    """Bytes that a limit file speaks of; None for "max", the huge values of v1, and garbage."""
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > _UNLIMITED_DIGITS:
-        return None
-    limit_bytes = int(text)
-    return limit_bytes if limit_bytes < _UNLIMITED_FROM_BYTES else None
-
-
-def parse_cgroup(text: str) -> dict[str, str]:
-    """The text of /proc/PID/cgroup as ``{source: path}``, with the hierarchies that can limit memory."""
-    paths: dict[str, str] = {}
-    # Not splitlines(): a cgroup's name may hold any character but "/" and a newline.
-    for line in text.split("\n"):
-        hierarchy, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if not path.startswith("/"):
-            continue
-        if hierarchy == "0" and not controllers:
-            paths[CGROUP_V2] = path
-        elif "memory" in controllers.split(","):
-            paths[CGROUP_V1] = path
-    return paths
-
-
-def parse_mountinfo(text: str) -> list[CgroupMount]:
-    """The cgroup mounts that can limit memory, from the text of /proc/PID/mountinfo; lines of garbage are skipped."""
-    return [mount for line in text.split("\n") if (mount := _parse_mount(line)) is not None]
-
-
-def _parse_mount(line: str) -> CgroupMount | None:
-    # ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [OPTIONAL ...] - TYPE DEVICE SUPER_OPTIONS
-    before, dash, after = line.partition(" - ")
-    fields, kind = before.split(" "), after.split(" ")
-    if not dash or len(fields) < 6 or len(kind) < 3:
-        return None
-    if kind[0] == "cgroup2":
-        return CgroupMount(CGROUP_V2, _unescape(fields[3]), _unescape(fields[4]))
-    if kind[0] == "cgroup" and "memory" in kind[2].split(","):
-        return CgroupMount(CGROUP_V1, _unescape(fields[3]), _unescape(fields[4]))
-    return None
-
-
-def _unescape(text: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
-
-
-def below_mount(path: str, mount_root: str) -> tuple[str, ...] | None:
-    """Names from a mount whose root is ``mount_root`` down to the cgroup ``path``; None if it is not in there.
-
-    Both are relative to the cgroup namespace of whoever reads /proc, and begin with ``/..``
-    where they lie outside of it (cgroup_namespaces(7)).  A mount from further up than the path
-    gives ``()``: the names between are hidden, but its limits bind, as it is an ancestor.
-    """
-    inside, top = _names(path), _names(mount_root)
-    rest = inside[len(top) :]
-    if inside[: len(top)] == top and ".." not in rest:
-        return rest
-    is_ancestor = set(top) == {".."} and len(top) > _leading_dots(inside)
-    # Anything else is a neighbour's cgroup: its limit would be a wrong answer, and no answer is better.
-    return () if is_ancestor else None
-
-
-def _names(path: str) -> tuple[str, ...]:
-    return tuple(name for name in path.split("/") if name)
-
-
-def _leading_dots(names: tuple[str, ...]) -> int:
-    return next((at for at, name in enumerate(names) if name != ".."), len(names))
-
-
-def _memory_files(
-    root: Path, cgroup: str, mountinfo: str, names_by_source: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """(source, path) of every file of those names that may exist, from the leaf up to the mount point.
-
-    In v1, parents bind only with ``memory.use_hierarchy``, which systemd and every container
-    runtime set, and without which Linux 5.11 and later cannot run.
-    """
-    paths = parse_cgroup(cgroup)
-    for mount in parse_mountinfo(mountinfo):
-        path = paths.get(mount.source)
-        names = None if path is None else below_mount(path, mount.root)
-        if names is None:
-            continue
-        base = root.joinpath(*_names(mount.point))
-        for depth in range(len(names), -1, -1):
-            yield mount.source, str(base.joinpath(*names[:depth], names_by_source[mount.source]))
 
 
 def find_memory_files(pid: int | str, root: Path, names_by_source: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -156,16 +67,16 @@ def find_memory_files(pid: int | str, root: Path, names_by_source: Mapping[str, 
     # Paths in /proc/PID/cgroup are relative to the reader's cgroup namespace, so the reader's
     # mounts come first; those of a process in another container (a shared pid namespace,
     # as in a sidecar) are reached through its own root.
-    files = list(_memory_files(root, cgroup, own_mounts, names_by_source))
+    files = list(memory_files(str(root), cgroup, own_mounts, names_by_source))
     if mounts != own_mounts:
-        files += _memory_files(process / "root", cgroup, mounts, names_by_source)
+        files += memory_files(str(process / "root"), cgroup, mounts, names_by_source)
     return [file for file in dict.fromkeys(files) if os.path.exists(file[1])]
 
 
 def _read_limit(path: str) -> int | None:
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
-        return parse_limit(os.read(descriptor, _LIMIT_TEXT_BYTES).decode("ascii", "replace"))
+        return parse_limit(os.read(descriptor, LIMIT_TEXT_BYTES).decode("ascii", "replace"))
     finally:
         os.close(descriptor)
 
@@ -179,7 +90,7 @@ def _address_space_bytes(pid: int | str) -> int | None:
             soft, _ = resource.prlimit(int(pid), resource.RLIMIT_AS)
     except (AttributeError, OSError, ValueError):
         return None
-    return soft if 0 <= soft < _UNLIMITED_FROM_BYTES else None
+    return soft if 0 <= soft < UNLIMITED_FROM_BYTES else None
 
 
 def _machine_bytes() -> int | None:
@@ -244,7 +155,7 @@ class LimitReader:
     def _resolve(self) -> list[tuple[str, str]] | None:
         """The limit files that exist; None if /proc would not tell, so that it is asked again."""
         try:
-            return find_memory_files(self._pid, self._root, _LIMIT_FILES)
+            return find_memory_files(self._pid, self._root, LIMIT_FILES)
         except OSError:
             return None
 

@@ -105,7 +105,7 @@ class Recorded:
             if self._file is not None and not self.is_ended:
                 self.last = self._read(self._file, self.last)
             last = self.last
-        return last if self.memory is None else replace(last, memory=self.memory)
+        return last if self.memory is None else replace(last, memory=_with_own_limit(self.memory, last.memory))
 
     def read(self, how: Callable[[FlightFile], T]) -> T | None:
         """What ``how`` finds in the file now; None when it has been let go."""
@@ -172,6 +172,13 @@ class Recorded:
             if self.pidfd >= 0:
                 os.close(self.pidfd)
                 self.pidfd = -1
+
+
+def _with_own_limit(outside: Memory, own: Memory | None) -> Memory:
+    """The cgroup of another container may be out of sight here; the process itself sees it."""
+    if outside.limit_bytes is not None or own is None:
+        return outside
+    return replace(outside, limit_bytes=own.limit_bytes, limit_source=own.limit_source)
 
 
 def _lean_collector(file: Source) -> Collector:

@@ -183,3 +183,19 @@ def make_venv(tmp_path: Path) -> Callable[..., str]:
         return str(folder / "bin" / "python")
 
     return make
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], Any]], Any]:
+    """Ask until the answer is true, for a bounded time; returns it."""
+
+    def wait(ask: Callable[[], Any]) -> Any:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            answer = ask()
+            if answer:
+                return answer
+            assert time.monotonic() < deadline_s, "it did not become so"
+            time.sleep(0.02)
+
+    return wait
