@@ -39,25 +39,29 @@ COPIES = [("gc_otel.pth", Path("gc_otel/probe/loading/gc_otel.pth"))] + [
 PURE = os.environ.get("GC_OTEL_PURE", "") not in ("", "0") or sys.implementation.name != "cpython"
 
 
+def say(what: str) -> None:
+    """Which recorder the build has got."""
+    print(f"gc_otel: built with {what}", file=sys.stderr)
+
+
 class OptionalBuildExt(build_ext):
     """Builds the extension, or says in one line that the Python recorder will serve."""
 
     def run(self) -> None:
         """Build, or do without."""
+        if not self.extensions:
+            return
         try:
             super().run()
         except Exception as error:  # noqa: BLE001 - no compiler, no headers, no linker: whatever it was
-            self._say(f"the Python recorder (no C extension: {error})")
+            say(f"the Python recorder (no C extension: {error})")
         else:
             built = all(Path(self.get_ext_fullpath(extension.name)).exists() for extension in self.extensions)
-            self._say("the native recorder" if built else "the Python recorder (the C extension did not build)")
+            say("the native recorder" if built else "the Python recorder (the C extension did not build)")
 
     def get_outputs(self) -> list[str]:
         """Only what is really there: an installation records these."""
         return [output for output in super().get_outputs() if Path(output).exists()]
-
-    def _say(self, what: str) -> None:
-        print(f"gc_otel: built with {what}", file=sys.stderr)
 
 
 class BuildWithCopies(build_py):
@@ -70,6 +74,8 @@ class BuildWithCopies(build_py):
 
     def run(self) -> None:
         """Copy the package, and then the others."""
+        if PURE:
+            say("the Python recorder (no C extension was asked for)")
         super().run()
         if not self.editable_mode:
             for target, source in self._copies():
