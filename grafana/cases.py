@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 PROCESS: Final = {"job": "python", "service_name": "shop", "instance": "a:9464", "process_pid": "7"}
 INSTANCE: Final = {key: PROCESS[key] for key in ("job", "service_name", "instance")}
@@ -35,17 +34,6 @@ def of(name: str, values: str, **more: str) -> tuple[str, str]:
     return f"{name}{{{labels}}}", values
 
 
-def _on(labels: dict[str, str]) -> Callable[..., Case]:
-    """A case of an alert with these labels: alert, first minute, value shown, inputs, and what else a `Case` takes."""
-
-    def case(alert: str, fires_min: int, shown: str, inputs: tuple[tuple[str, str], ...], **more: Any) -> Case:
-        return Case(alert, fires_min, shown, labels, inputs, **more)
-
-    return case
-
-
-on_process, on_instance, on_service = _on(PROCESS), _on(INSTANCE), _on(SERVICE)
-
 _CGROUP: Final = {"process_memory_limit_source": "cgroup-v2"}
 FULL: Final = {"cpython_gc_generation": "2"}
 _LIMIT: Final = of("process_memory_limit_bytes", "1000000000x120", **_CGROUP)
@@ -68,16 +56,18 @@ def _end(alert: str, reason: str) -> Case:
 
 
 CASES: Final = (
-    on_instance(
+    Case(
         "PythonMemoryNearLimit",
         16,
         "95%",
+        INSTANCE,
         (_LIMIT, of("process_memory_usage_bytes", "800000000x10 950000000x30")),
     ),
-    on_instance(
+    Case(
         "PythonMemoryNearLimit",
         16,
         "95%",
+        INSTANCE,
         (
             _LIMIT,
             of("process_memory_usage_bytes", "500000000x40"),
@@ -87,10 +77,11 @@ CASES: Final = (
         ),
         title="two workers share a limit, and pages",
     ),
-    on_instance(
+    Case(
         "PythonMemoryNearLimit",
         16,
         "95%",
+        INSTANCE,
         (
             _LIMIT,
             of("process_memory_usage_bytes", "900000000x10 990000000x30", otel_scope_name="another"),
@@ -98,19 +89,21 @@ CASES: Final = (
         ),
         title="another instrumentation publishes RSS, and nothing is counted twice",
     ),
-    on_instance(
+    Case(
         "PythonMemoryWillReachLimit",
         395,
         "103.5%",
+        INSTANCE,
         (_LIMIT, _OLD, of("process_memory_usage_bytes", "400000000+5000000x120")),
         step_min=5,
         also={505: ("PythonMemoryWillReachLimit",), 510: ("PythonMemoryNearLimit",)},
         title="and hands over to the critical one",
     ),
-    on_instance(
+    Case(
         "PythonMemoryGrowing",
         820,
         "11.44MiB",
+        INSTANCE,
         (
             of("process_memory_usage_bytes", "200000000+2000000x90"),
             of("cpython_memory_allocated_blocks", "1000000+10000x90"),
@@ -120,10 +113,11 @@ CASES: Final = (
         also={820: ("PythonMemoryGrowing",)},
         title="and alerts about a limit are silent where none is known",
     ),
-    on_instance(
+    Case(
         "PythonMemoryGrowthUnattributed",
         820,
         "11.44MiB",
+        INSTANCE,
         (
             of("process_memory_usage_bytes", "200000000+2000000x90"),
             of("cpython_memory_allocated_blocks", "1000000x90"),
@@ -133,98 +127,109 @@ CASES: Final = (
         also={820: ("PythonMemoryGrowthUnattributed",)},
         title="and alerts about a limit are silent where none is known",
     ),
-    on_service(
+    Case(
         "PythonMemoryGrewAfterDeploy",
         1790,
         "150%",
+        SERVICE,
         (
             of("process_memory_usage_bytes", "200000000x156 300000000x50"),
             of("process_uptime_seconds", "172800+600x156 0+600x50"),
         ),
         step_min=10,
     ),
-    on_process(
+    Case(
         "PythonAddressSpaceNearLimit",
         16,
         "95%",
+        PROCESS,
         (
             of("process_memory_limit_bytes", "1000000000x60", process_memory_limit_source="rlimit-as"),
             of("process_memory_virtual_bytes", "800000000x10 950000000x30"),
         ),
     ),
-    on_process(
+    Case(
         "PythonGcTimeCritical",
         19,
         "30%",
+        PROCESS,
         (of(f"{DURATION}_sum", "1000x10 1018+18x60", **FULL),),
     ),
-    on_process(
+    Case(
         "PythonGcTimeHigh",
         23,
         "15%",
+        PROCESS,
         (of(f"{DURATION}_sum", "1000x10 1009+9x29 1288+18x60", **FULL),),
         also={47: ("PythonGcTimeHigh",), 48: ("PythonGcTimeCritical",)},
         title="and hands over to the critical one",
     ),
-    on_service(
+    Case(
         "PythonGcPauseLong",
         67,
         "496ms",
+        SERVICE,
         (
             of(f"{DURATION}_bucket", "0+60x60 3600x30", **FULL, le="0.1"),
             of(f"{DURATION}_bucket", "0+60x91", **FULL, le="0.5"),
             of(f"{DURATION}_bucket", "0+60x91", **FULL, le="+Inf"),
         ),
     ),
-    on_service(
+    Case(
         "PythonGcPausesVeryLong",
         39,
         "34.62",
+        SERVICE,
         (
             of(f"{DURATION}_bucket", "1000+600x120", **FULL, le="0.1"),
             of(f"{DURATION}_bucket", "1000+600x120", **FULL, le="0.5"),
             of(f"{DURATION}_bucket", "1000+600x30 19603+603x90", **FULL, le="+Inf"),
         ),
     ),
-    on_process(
+    Case(
         "PythonGcFullCollectionStorm",
         23,
         "1",
+        PROCESS,
         (
             of("cpython_gc_collections_total", "0x10 60+60x60", **FULL),
             of(f"{DURATION}_sum", "0x10 3+3x60", **FULL),
         ),
     ),
-    on_process(
+    Case(
         "PythonGcExplicitCollections",
         28,
         "2",
+        PROCESS,
         (
             of("cpython_gc_explicit_collections_total", "0x10 120+120x60", **FULL),
             of(f"{DURATION}_sum", "0x10 3+3x60", **FULL),
         ),
     ),
-    on_process(
+    Case(
         "PythonGcUncollectableGrowing",
         16,
         "5",
+        PROCESS,
         (of("cpython_gc_uncollectable_objects_total", "0x10 5x60", **FULL),),
     ),
-    on_process("PythonGcDisabled", 41, "", (of("cpython_gc_enabled", "1x10 0x60"),)),
-    on_process(
+    Case("PythonGcDisabled", 41, "", PROCESS, (of("cpython_gc_enabled", "1x10 0x60"),)),
+    Case(
         "PythonGcDisabled",
         41,
         "",
+        PROCESS,
         (of("cpython_gc_enabled_ratio", "1x10 0x60"),),
         title="under its OTLP name",
     ),
     _end("PythonProcessOomKilled", "OOM kill"),
     _end("PythonProcessKilled", "SIGKILL, cause unknown"),
     _end("PythonProcessCrashed", "signal SIGSEGV"),
-    on_service(
+    Case(
         "PythonProcessesEndBadly",
         12,
         "3",
+        SERVICE,
         (
             ended("unhandled exception", "0x10 1x30"),
             ended("exit code 1", "0x11 2x30"),
@@ -233,23 +238,26 @@ CASES: Final = (
         ),
         title="and not by stops that were asked for",
     ),
-    on_process(
+    Case(
         "PythonProcessRestartLoop",
         18,
         "3",
+        PROCESS,
         (of("process_uptime_seconds", "0+60x5 0+60x5 0+60x5 0+60x20"),),
     ),
-    on_service(
+    Case(
         "GcOtelMetricsAbsent",
         70,
         "",
+        SERVICE,
         (of("process_uptime_seconds", "0+60x30 _x120"),),
         quiet_at_min=(100,),
     ),
-    on_service(
+    Case(
         "GcOtelEventsDropped",
         37,
         "10%",
+        SERVICE,
         (
             of("gc_otel_events_dropped_total", "0x20 6+6x60", reason="limit"),
             of("gc_otel_events_dropped_total", "0+30x80", reason="self"),
@@ -263,10 +271,11 @@ CASES: Final = (
         {"job": "python", "instance": "a:9464"},
         (('gc_otel_exporter_faults_total{job="python", instance="a:9464"}', "0x10 1x40"),),
     ),
-    on_process(
+    Case(
         "GcOtelOverheadHigh",
         41,
         "5%",
+        PROCESS,
         (of("gc_otel_overhead_time_seconds_total", "100x20 103+3x60", component="collect"),),
     ),
 )

@@ -158,7 +158,7 @@ def test_only_names_that_a_rebound_dns_cannot_have(desk, host, ours):
         ({}, 404),  # a program with a token; there is no process 1
         ({"origin": "http://127.0.0.1:9464"}, 404),
         ({"origin": "http://127.0.0.1:9465"}, 403),
-        ({"origin": "https://127.0.0.1:9464"}, 403),
+        ({"origin": "https://127.0.0.1:9464"}, 404),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": "http://127.0.0.1:9464", "sec_fetch_site": "cross-site"}, 403),

@@ -96,8 +96,8 @@
         const taken = await g.post(`${this.base}/${verb}`, body || {});
         if (verb !== "why") this.chosen[verb] = null; // show the newest
         this.requests = [taken, ...this.requests.filter((each) => each.id !== taken.id)];
-        this.looked = 0;
         this.showRunning();
+        this.lookNow();
       });
     }
 
@@ -110,7 +110,13 @@
     choose(name, value) {
       this.chosen[name] = value;
       this.remember();
+      this.lookNow();
+    }
+
+    /* Without waiting for the next turn; in an exported file there is none. */
+    lookNow() {
       this.looked = 0;
+      this.process.page.contained(() => this.look());
     }
 
     /* A click on a type: who holds it. */
@@ -118,9 +124,8 @@
       this.chosen.type = type;
       this.chosen.why = null;
       this.remember();
-      this.parts.delete("why");
-      this.looked = 0;
       if (!this.whyRequest() && this.alive && this.verbs.includes("why")) this.send("why", { type });
+      else this.lookNow();
       this.showParts();
       this.why.scrollIntoView({ block: "nearest" });
     }
@@ -176,7 +181,7 @@
       const before = now && this.against();
       const old = before && this.answers.get(before.id);
       const always = this.always?.census;
-      const made = { mark: `${now?.id} ${Boolean(answer)} ${before?.id} ${Boolean(old)} ${this.done("census").length} ${answer ? "" : always?.taken_unix_ms}` };
+      const made = { mark: `${this.alive} ${now?.id} ${Boolean(answer)} ${before?.id} ${Boolean(old)} ${this.done("census").length} ${answer ? "" : always?.taken_unix_ms}` };
       made.content = () => {
         const head = h("header", {}, h("h2", {}, "What is on the heap", g.hint("census")));
         if (!answer && !always) return [head, h("p", { class: "none" }, this.alive ? "No census yet. Taking one reads the whole heap, which stops the process for about a tenth of a second for each million objects." : "No census was taken.")];
@@ -199,7 +204,7 @@
       const now = this.pick("cycles");
       const answer = now && this.answers.get(now.id);
       const always = this.always?.cycles;
-      const made = { mark: `${now?.id} ${Boolean(answer)} ${this.done("cycles").length} ${JSON.stringify(always?.signatures ?? null)}` };
+      const made = { mark: `${this.alive} ${this.verbs} ${now?.id} ${Boolean(answer)} ${this.done("cycles").length} ${JSON.stringify(always?.signatures ?? null)}` };
       made.content = () => {
         const parts = [h("header", {}, h("h2", {}, "Garbage cycles", g.hint("cycles")), answer && h("div", { class: "pickers" }, "Looked at ", this.selection("cycles", now.id, (id) => this.choose("cycles", id))))];
         if (answer) parts.push(exactCycles(answer));

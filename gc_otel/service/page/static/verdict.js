@@ -32,7 +32,8 @@
     const pace = `Memory grows by ${g.bytes(growth)} an hour, seen over ${g.shortSpan(seen)}.`;
     const left = g.known(most) ? ((most - rss) / growth) * HOUR_MS : Infinity;
     const when = left < 72 * HOUR_MS ? ` At this pace it reaches its limit of ${g.bytes(most)} in ${g.span(left)}.` : "";
-    return { kind: left < 24 * HOUR_MS ? "bad" : "warn", title: left < 72 * HOUR_MS ? "Memory is running out." : "Memory grows.", text: `${pace}${when}`, heap: true };
+    const soon = left < 24 * HOUR_MS && seen > HOUR_MS / 10; // of minutes nobody can tell
+    return { kind: soon ? "bad" : "warn", title: soon ? "Memory is running out." : "Memory grows.", text: `${pace}${when}`, heap: true };
   }
 
   function disabled(process) {
@@ -58,7 +59,7 @@
     const mark = JSON.stringify(all);
     if (node.dataset.mark === mark) return;
     node.dataset.mark = mark;
-    const onHeap = location.pathname.endsWith("/heap");
+    const onHeap = Boolean(g.page?.view?.heap);
     g.fill(node, all.map((each) => h("p", { class: `finding ${each.kind}` }, h("b", {}, each.title), " ", each.text, each.heap && !onHeap ? [" ", g.link(`/process/${process.id}/heap`, {}, "What is on the heap?")] : null)));
   };
 
