@@ -27,6 +27,7 @@ from gc_otel.service.status import PushStatus, Status
 if TYPE_CHECKING:
     from gc_otel.otel.otlp import Push
     from gc_otel.service.absence import Absence
+    from gc_otel.service.arrivals import Arrivals
     from gc_otel.service.burial import Burial
     from gc_otel.service.following import Following
     from gc_otel.service.http import Server
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from gc_otel.service.recorded import Recorded
     from gc_otel.service.totals import Totals
 
-#: So often the folder is looked through when nothing else happens; every scrape looks through it too.
+#: So often the folder is looked through when nothing else happens; every scrape and every arrival is a reason to, too.
 _BEAT_S: Final = 0.5
 #: A main loop that has not turned for so long hangs.
 _ALIVE_S: Final = 30.0
@@ -93,6 +94,7 @@ class _Exporter:
         push: Push | NotSupported | None,
     ) -> None:
         from gc_otel.service.absence import PATIENCE_S, Absence
+        from gc_otel.service.arrivals import Arrivals
         from gc_otel.service.burial import Burial, say_ending
         from gc_otel.service.following import PAGE, PUSH, Following
         from gc_otel.service.http import App, Server, is_loopback
@@ -111,6 +113,7 @@ class _Exporter:
         self._address = address_of(listening)
         self._ledger: Ledger = Ledger()
         self._absence: Absence = Absence(PATIENCE_S)
+        self._arrivals: Arrivals = Arrivals(folder, self._ledger.note_fault)
         self._totals: Totals = open_totals(folder, self._ledger.note_fault)
         self._burial: Burial = Burial(folder, self._totals, note_fault=self._ledger.note_fault, say=say_ending)
         self._following: Following = Following(
@@ -171,6 +174,7 @@ class _Exporter:
         self._beat_s = time.monotonic()
         with self._ledger.spent("following"):
             self._signals.drain()
+            self._arrivals.drain()
             for fd in ready & set(self._reception.fds()):
                 self._contained("request", lambda fd=fd: self._reception.handle(fd))  # type: ignore[misc]  # fd of this turn
             self._reception.expire()
@@ -184,7 +188,14 @@ class _Exporter:
     def _wait(self) -> set[int]:
         poll = select.poll()
         pidfds = [each.pidfd for each in self._following.living() if each.pidfd >= 0]
-        for fd in (self._signals.fd, *self._reception.fds(), *self._launchers, *pidfds, *self._burial.fds()):
+        for fd in (
+            self._signals.fd,
+            *self._reception.fds(),
+            *self._launchers,
+            *pidfds,
+            *self._burial.fds(),
+            *self._arrivals.fds(),
+        ):
             poll.register(fd, select.POLLIN)
         timeout_s = _BEAT_S if self._linger_s is None else min(_BEAT_S, max(0.01, self._linger_s))
         # A process that ended between two lines above shows as a closed descriptor, which is news as well.
@@ -270,6 +281,7 @@ class _Exporter:
             self._close_page,
             self._stop_sampling,
             self._stop_pushing,
+            self._arrivals.close,
             self._following.close,
             self._burial.close,
             self._let_all_go,
