@@ -14,11 +14,15 @@
 #include "heap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#define EXACT_OBJECTS 8192    /* the first ones are all looked into */
-#define SPARSE_OBJECTS 100000 /* beyond these even fewer are */
+#define EXACT_OBJECTS 8192 /* the first ones are all looked into */
+#define SPARSER_AFTER 1024 /* of so many more one in two, of as many again one in three, and so on */
 #define FOLLOWED_DEPTH 3      /* containers in containers that are charged to one owner */
 #define OWNERS_AT_MOST 4
+#define RECENT_TYPES 256
+#define WAITING 16
+#define NAMED_BITS (1u << 16)
 
 /* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name, odd. */
 typedef struct {
@@ -33,8 +37,12 @@ typedef struct {
     size_t charge_capacity, charges_used;
     PyObject **named; /* open addressing, with the index of the name beside */
     size_t *named_index, named_capacity;
+    uint64_t *named_bits; /* whether an object may be named: asked of every plain container, and small */
+    gco_type_entry *recent[RECENT_TYPES]; /* by the hash of the type: most objects are of few types */
+    PyObject *waiting[WAITING];           /* visited, and counted when what they need has been fetched */
+    unsigned waiting_count;
     uint64_t visited, random;
-    unsigned long asked_every, every, most_every;
+    unsigned long asked_every, every;
     Py_ssize_t list_refs; /* references to tracked objects that this walk itself holds */
     bool failed;
 } walk;
@@ -67,10 +75,17 @@ draw(walk *walk, unsigned long every)
     return ((walk->random >> 32) * every) >> 32 == 0; /* no division: this is asked at every object */
 }
 
+static size_t
+named_bit(const PyObject *object)
+{
+    return gco_hash_pointer(object) % NAMED_BITS;
+}
+
 static size_t *
 find_named(walk *walk, PyObject *object)
 {
-    if (walk->named_capacity == 0) {
+    size_t bit = named_bit(object);
+    if ((walk->named_bits[bit / 64] >> (bit % 64) & 1) == 0) {
         return NULL;
     }
     size_t mask = walk->named_capacity - 1;
@@ -140,9 +155,6 @@ share_of(edges *at, PyObject *object, bool tracked)
     }
     if (tracked) {
         refs -= at->walk->list_refs;
-    }
-    if (object == at->holder && !at->claiming) {
-        refs -= 1 - at->walk->list_refs; /* held by the walk while it is visited */
     }
     return at->weight / (double)(refs < 1 ? 1 : refs);
 }
@@ -220,46 +232,55 @@ see_reference(PyObject *object, void *argument)
     return at->walk->failed;
 }
 
-/* How many objects one that is looked into stands for. */
-static unsigned long
-sampling(const walk *walk)
-{
-    if (walk->asked_every > 0) {
-        return walk->asked_every;
-    }
-    return walk->visited <= EXACT_OBJECTS ? 1 : walk->visited <= SPARSE_OBJECTS ? 16 : 64;
-}
-
 /* A container with a name counts whole under it, whoever else holds it, and so do the containers in it. */
 static void
 charge_named(walk *walk, PyObject *object, size_t index, Py_ssize_t bytes)
 {
     charge_to(walk, Py_TYPE(object), owner_of_name(index), 1, (double)bytes);
-    unsigned long every = walk->asked_every > 0 ? walk->asked_every : 16;
+    unsigned long every = walk->asked_every > 0 ? walk->asked_every : 64;
     every = (size_t)bytes > 512 * every ? every : 1;
     edges at = {walk, object, owner_of_name(index), 1, every, FOLLOWED_DEPTH - 1, true};
     look_into(&at, object);
 }
 
-static int
-visit(PyObject *object, void *argument)
+/* Entries move when the table grows: then all that is remembered of them is forgotten. */
+static gco_type_entry *
+entry_of(walk *walk, PyObject *object)
 {
-    walk *walk = argument;
+    PyTypeObject *type = Py_TYPE(object);
+    gco_type_entry **recent = &walk->recent[gco_hash_pointer(type) % RECENT_TYPES];
+    if (*recent != NULL && (*recent)->type == type) {
+        return *recent;
+    }
+    const gco_type_entry *entries = walk->types.entries;
     gco_type_entry *entry = gco_types_find(&walk->types, object);
+    if (walk->types.entries != entries) {
+        memset(walk->recent, 0, sizeof(walk->recent));
+    }
+    *recent = entry;
+    return entry;
+}
+
+static bool
+count(walk *walk, PyObject *object)
+{
+    gco_type_entry *entry = entry_of(walk, object);
     if (entry == NULL) {
         walk->failed = true;
-        return 0;
+        return false;
     }
     Py_ssize_t bytes = gco_shallow_bytes(entry, object);
     entry->objects++;
     entry->bytes += (uint64_t)bytes;
     walk->visited++;
+    if (walk->visited % SPARSER_AFTER == 0 && walk->visited > EXACT_OBJECTS && walk->asked_every == 0) {
+        walk->every++;
+    }
     size_t *index = plain_kind(object) == NULL ? NULL : find_named(walk, object);
     if (index != NULL) {
         charge_named(walk, object, *index, bytes);
     }
-    unsigned long every = sampling(walk);
-    walk->most_every = every > walk->most_every ? every : walk->most_every;
+    unsigned long every = walk->every;
     edges at = {walk, object, (uintptr_t)Py_TYPE(object), 1, 1, FOLLOWED_DEPTH, false};
     /* Of large containers some items, of the others some containers: one list with half of the heap in it
      * must neither be missed nor taken times sixteen. */
@@ -270,10 +291,36 @@ visit(PyObject *object, void *argument)
         at.weight = (double)every;
     }
     else {
-        return 1;
+        return true;
     }
     look_into(&at, object);
     return !walk->failed;
+}
+
+/* A dict's keys are elsewhere in memory: they are on their way while the objects before it are counted.  Nothing
+ * dies meanwhile, so an object may wait until after it was visited. */
+static int
+visit(PyObject *object, void *argument)
+{
+    walk *walk = argument;
+    if (PyDict_Check(object)) {
+        __builtin_prefetch(((PyDictObject *)object)->ma_keys);
+    }
+    unsigned place = walk->waiting_count++ % WAITING;
+    PyObject *before = walk->waiting[place];
+    walk->waiting[place] = object;
+    return before == NULL || count(walk, before);
+}
+
+static void
+count_waiting(walk *walk)
+{
+    for (unsigned i = 0; i < WAITING && !walk->failed; i++) {
+        PyObject *object = walk->waiting[(walk->waiting_count + i) % WAITING];
+        if (object != NULL && !count(walk, object)) {
+            return;
+        }
+    }
 }
 
 static bool
@@ -288,7 +335,9 @@ prepare(walk *walk, PyObject *names)
     walk->charges = calloc(walk->charge_capacity, sizeof(charge));
     walk->named = calloc(capacity, sizeof(PyObject *));
     walk->named_index = calloc(capacity, sizeof(size_t));
-    if (!gco_types_init(&walk->types) || walk->charges == NULL || walk->named == NULL || walk->named_index == NULL) {
+    walk->named_bits = calloc(NAMED_BITS / 64, sizeof(uint64_t));
+    if (!gco_types_init(&walk->types) || walk->charges == NULL || walk->named == NULL || walk->named_index == NULL ||
+        walk->named_bits == NULL) {
         return false;
     }
     walk->named_capacity = capacity;
@@ -301,6 +350,7 @@ prepare(walk *walk, PyObject *names)
             }
             walk->named[at] = object;
             walk->named_index[at] = i;
+            walk->named_bits[named_bit(object) / 64] |= (uint64_t)1 << (named_bit(object) % 64);
         }
     }
     return true;
@@ -313,6 +363,7 @@ clean(walk *walk)
     free(walk->charges);
     free(walk->named);
     free(walk->named_index);
+    free(walk->named_bits);
 }
 
 #if PY_VERSION_HEX >= 0x030c0000
@@ -320,6 +371,7 @@ static bool
 visit_all(walk *walk)
 {
     PyUnstable_GC_VisitObjects(visit, walk);
+    count_waiting(walk);
     return true;
 }
 #else
@@ -345,6 +397,7 @@ visit_all(walk *walk)
             break;
         }
     }
+    count_waiting(walk);
     Py_DECREF(all); /* nobody ran since it was made: no last reference is dropped here */
     walk->list_refs = 0;
     return true;
@@ -400,7 +453,7 @@ result_of(walk *walk)
     PyObject *types = counted_types(walk);
     PyObject *charges = types == NULL ? NULL : charged_containers(walk);
     PyObject *result = charges == NULL ? NULL : Py_BuildValue("(OOKk)", types, charges,
-                                                              (unsigned long long)walk->visited, walk->most_every);
+                                                              (unsigned long long)walk->visited, walk->every);
     Py_XDECREF(types);
     Py_XDECREF(charges);
     for (size_t i = 0; i < walk->types.capacity; i++) {
@@ -413,10 +466,11 @@ PyObject *
 gco_count_heap(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *names;
-    walk walk = {.most_every = 1};
+    walk walk = {0};
     if (!PyArg_ParseTuple(args, "O!k:count_heap", &PyList_Type, &names, &walk.asked_every)) {
         return NULL;
     }
+    walk.every = walk.asked_every > 0 ? walk.asked_every : 1;
     if (!gco_sizes_prepare()) {
         return NULL;
     }

@@ -99,6 +99,8 @@ bool gco_heap_examine(gco_heap *heap, const gco_report *report, uint64_t *garbag
 PyObject *gco_start_child(PyObject *module, PyObject *args);
 PyObject *gco_read_child(PyObject *module, PyObject *args);
 PyObject *gco_end_child(PyObject *module, PyObject *args);
+PyObject *gco_select_objects(PyObject *module, PyObject *args);
+PyObject *gco_find_referrers(PyObject *module, PyObject *args);
 PyObject *gco_count_heap(PyObject *module, PyObject *args);
 PyObject *gco_find_garbage(PyObject *module, PyObject *ignored);
 

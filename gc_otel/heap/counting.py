@@ -26,7 +26,7 @@ Counted = tuple[list[TypeRow], list[ChargeRow], int, int]
 _PLAIN: Final = (dict, list, set)
 _FOLLOWED_DEPTH: Final = 3
 _EXACT_OBJECTS: Final = 8192
-_SPARSE_OBJECTS: Final = 100_000
+_SPARSER_AFTER: Final = 1024
 _LARGE_BYTES: Final = 512
 _OWNERS_AT_MOST: Final = 4
 #: From this reference count on an object is never freed.
@@ -117,7 +117,7 @@ class _Walk:
     def sampling(self) -> int:
         if self.asked_every > 0:
             return self.asked_every
-        return 1 if self.visited <= _EXACT_OBJECTS else 16 if self.visited <= _SPARSE_OBJECTS else 64
+        return 1 + max(0, self.visited - _EXACT_OBJECTS) // _SPARSER_AFTER
 
     def look_into(
         self, holder: object, owner: type | int, weight: float, every: int, depth: int, *, claiming: bool
@@ -158,7 +158,7 @@ class _Walk:
 
     def charge_named(self, value: object, index: int, size: int) -> None:
         self.charge(type(value), index, 1.0, float(size))
-        every = self.asked_every or 16
+        every = self.asked_every or 64
         every = every if size > _LARGE_BYTES * every else 1
         self.look_into(value, index, 1.0, every, _FOLLOWED_DEPTH - 1, claiming=True)
 

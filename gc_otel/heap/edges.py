@@ -29,7 +29,7 @@ class EdgeNames:
 
     def __init__(self) -> None:
         self._known: dict[int, dict[int, str]] = {}
-        self._candidates: dict[type, tuple[str, ...]] = {}
+        self._candidates: dict[int, tuple[str, ...]] = {}
 
     def of(self, holder: object, value: object) -> str:
         """``.items``, ``[str key]``, ``[item]``; ``[held]`` where nothing is known of it."""
@@ -42,12 +42,27 @@ class EdgeNames:
         """Let go what holders hold: of a large one it is as much again."""
         self._known.clear()
 
-    def attribute_in(self, space: dict[Any, Any], value: object) -> str | None:
-        """The name under which a namespace holds it."""
-        for name, held in list(space.items()):
-            if held is value and type(name) is str:
-                return f".{name}"
-        return None
+    def attributes_of(self, holder: object, space: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+        """What a dict holds that is taken for the holder's namespace, by name where the code of its class has that name.
+
+        It may be another dict that was put into the object from outside, and then its keys are data.
+        """
+        is_class = type in mro_of(type(holder))
+        known = frozenset() if is_class else self._known_names(type(holder))
+        for key, value in list(dict.items(space)):
+            if type(key) is str:
+                yield f".{key}" if is_class or key in known else "[attribute]", value
+
+    def _known_names(self, cls: type) -> frozenset[str]:
+        spaces = [space_of_type(each) for each in mro_of(cls)]
+        annotated = [space.get("__annotations__") for space in spaces]
+        return frozenset(
+            [
+                *self._names_for(cls, mro_of(cls)),
+                *(name for space in spaces for name in space if type(name) is str),
+                *(name for names in annotated if type(names) is dict for name in names if type(name) is str),
+            ]
+        )
 
     def _held(self, holder: Any) -> Iterator[tuple[str, object]]:
         mro = mro_of(type(holder))
@@ -81,7 +96,7 @@ class EdgeNames:
         Asking for such a name finds it in the object or nowhere: no property, no ``__getattr__``.
         The names are the code's, so that no dict has to be made for an object that has none (3.11 on).
         """
-        if cls not in self._candidates:
+        if id(cls) not in self._candidates:
             spaces = [space_of_type(each) for each in mro]
             taken = {name for space in spaces for name in space}
             mentioned = {
@@ -91,8 +106,8 @@ class EdgeNames:
                 if type(value) is types.FunctionType
                 for name in value.__code__.co_names
             }
-            self._candidates[cls] = tuple(name for name in mentioned if name not in taken)
-        return self._candidates[cls]
+            self._candidates[id(cls)] = tuple(name for name in mentioned if name not in taken)
+        return self._candidates[id(cls)]
 
 
 def _value_or_missing(get: Callable[..., object], *arguments: object) -> object:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 
 from gc_otel.errors import GcOtelError
-from gc_otel.heap.names import mro_of, type_name
+from gc_otel.heap.names import type_name
+from gc_otel.heap.tracked import all_types
 
-_SLICE = 16_384
 _NEAR_MOST = 8
 
 
@@ -16,12 +15,12 @@ class NoSuchType(GcOtelError):
     """No type of that name, or several; the remedy names those that are near."""
 
 
-def find_types(name: str, say: Callable[..., object] = lambda *_: None) -> tuple[str, set[type]]:
-    """The full name, and the types that have it (a class that is made anew at each call has many).
-
-    Known are the types of what the collector tracks, and all classes that exist; NoSuchType.
-    """
-    known = _types_by_name(say)
+def find_types(name: str, say: Callable[..., object] = lambda *_: None) -> tuple[str, list[type]]:
+    """The full name, and the types that have it (a class that is made anew at each call has many); NoSuchType."""
+    say("looking for the type")
+    known: dict[str, list[type]] = {}
+    for each in all_types():
+        known.setdefault(type_name(each), []).append(each)
     if name in known:
         return name, known[name]
     ending = sorted(each for each in known if each.endswith(f".{name}"))
@@ -32,27 +31,6 @@ def find_types(name: str, say: Callable[..., object] = lambda *_: None) -> tuple
     near = _near(name, list(known))
     remedy = f"Near are: {_listed(near)}." if near else "gc-otel census lists the types that are there."
     raise NoSuchType(f"there is no type {name}", remedy=remedy)
-
-
-def _types_by_name(say: Callable[..., object]) -> dict[str, set[type]]:
-    found: set[type] = set()
-    objects = gc.get_objects()
-    total = len(objects)
-    while objects:  # in slices, because one long call holds the GIL throughout
-        part = objects[-_SLICE:]
-        del objects[-_SLICE:]
-        kinds = set(map(type, part))
-        found |= kinds
-        metaclasses = {kind for kind in kinds if type in mro_of(kind)}
-        if metaclasses:
-            found.update(each for each in part if type(each) in metaclasses)
-        say("looking for the type", total - len(objects), total)
-    for each in list(found):
-        found.update(mro_of(each))
-    names: dict[str, set[type]] = {}
-    for each in [*found, int, str, bytes, float, bool, complex, bytearray, type(None)]:
-        names.setdefault(type_name(each), set()).add(each)
-    return names
 
 
 def _listed(names: list[str]) -> str:

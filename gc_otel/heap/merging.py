@@ -69,7 +69,7 @@ class Merging:
         self._names = EdgeNames()
         self._children: dict[int, list[int]] = {}  # holder or root -> marked objects
         self._instances: dict[int, int] = {}  # marked object -> wanted ones reached through it, itself included
-        self._kinds: dict[type, str] = {}
+        self._kinds: dict[int, str] = {}
         self._done = 0
 
     def steps(self) -> tuple[HolderStep, ...]:
@@ -104,9 +104,9 @@ class Merging:
 
     def _add(self, group: _Group, edge: str, place: int) -> None:
         cls = type(self._objects[place])
-        kind = self._kinds.get(cls)
+        kind = self._kinds.get(id(cls))
         if kind is None:
-            kind = self._kinds[cls] = type_name(cls)
+            kind = self._kinds[id(cls)] = type_name(cls)
         group.children.setdefault((edge, kind), _Group()).places.append(place)
 
     def _descend(self, top: _Group, depth: int) -> None:
@@ -127,13 +127,13 @@ class Merging:
             value = self._objects[child]
             name = self._names.of(holder, value)
             if name == "[held]" and is_namespace_of(holder, value) and child not in self._found:
-                yield from self._through_namespace(child, value)
+                yield from self._through_namespace(holder, child)
             else:
                 yield name, child
         self._names.forget()
 
-    def _through_namespace(self, place: int, space: dict[Any, Any]) -> Iterator[tuple[str, int]]:
-        attributes = {id(value): f".{name}" for name, value in list(dict.items(space)) if type(name) is str}
+    def _through_namespace(self, holder: object, place: int) -> Iterator[tuple[str, int]]:
+        attributes = {id(value): name for name, value in self._names.attributes_of(holder, self._objects[place])}
         for child in self._children.get(place, ()):
             yield attributes.get(id(self._objects[child]), "[as key]"), child
 

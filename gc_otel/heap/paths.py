@@ -8,7 +8,6 @@ many, they accumulate.
 
 from __future__ import annotations
 
-import gc
 import time
 from array import array
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Any, Final
 from gc_otel.heap.merging import HolderStep, Merging
 from gc_otel.heap.names import referents, type_name
 from gc_otel.heap.roots import Root, find_roots
+from gc_otel.heap.tracked import count_types
 
 _MOST_OBJECTS: Final = 20_000_000
 _SLICE: Final = 16_384
@@ -128,13 +128,13 @@ def search_holders(
 def _matcher(type_or_name: type | str) -> Callable[[type], bool]:
     if not isinstance(type_or_name, str):
         return lambda cls: cls is type_or_name
-    answers: dict[type, bool] = {}
+    answers: dict[int, bool] = {}
 
     def matches(cls: type) -> bool:
-        answer = answers.get(cls)
+        answer = answers.get(id(cls))
         if answer is None:
             name = type_name(cls)
-            answer = answers[cls] = name == type_or_name or name.endswith(f".{type_or_name}")
+            answer = answers[id(cls)] = name == type_or_name or name.endswith(f".{type_or_name}")
         return answer
 
     return matches
@@ -163,14 +163,10 @@ class _Search:
         self._walk(seen)
 
     def _count(self) -> None:
-        """In slices, because one long call holds the GIL throughout."""
-        objects = gc.get_objects()
-        self.tracked = len(objects)
-        while objects:
-            part = objects[-_SLICE:]
-            del objects[-_SLICE:]
-            self.alive += sum(map(self.wanted, map(type, part)))
-            self.say("counting", self.tracked - len(objects), self.tracked)
+        self.say("counting")
+        for cls, count in count_types():
+            self.tracked += count
+            self.alive += count if self.wanted(cls) else 0
 
     def _see_root(self, root: Root, seen: set[int]) -> None:
         self.roots.append(root.name)

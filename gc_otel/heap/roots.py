@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gc_otel.heap.names import modules, mro_of, space_of_module
+from gc_otel.heap.tracked import all_types, can_list, select_objects
 
 _OWN_FOLDER: Final = __file__.rpartition("roots.py")[0]
-_SLICE: Final = 16_384
+_INSTANCES_MOST: Final = 100_000
 _LOCALS_ARE_A_COPY: Final = sys.version_info < (3, 13)
 
 
@@ -125,19 +126,16 @@ def _tasks_and_contexts() -> Iterator[Root]:
                 )
 
 
+def _is_one_of(cls: type, bases: tuple[Any, ...]) -> bool:
+    """By identity: comparing classes may be somebody's code."""
+    return any(each is base for each in mro_of(cls) for base in bases)
+
+
 def _instances_of(bases: tuple[Any, ...]) -> list[Any]:
-    """Of these classes and their subclasses.  In slices, because one long call holds the GIL throughout."""
-    objects, found = gc.get_objects(), []
-    matching: dict[type, bool] = {}
-    while objects:
-        part = objects[-_SLICE:]
-        del objects[-_SLICE:]
-        for cls in set(map(type, part)):
-            if cls not in matching:
-                matching[cls] = any(base in mro_of(cls) for base in bases)
-            if matching[cls]:
-                found += [value for value in part if type(value) is cls]
-    return found
+    """Of these classes and their subclasses; none where objects cannot be listed."""
+    if not can_list():
+        return []
+    return select_objects([cls for cls in all_types() if _is_one_of(cls, bases)], _INSTANCES_MOST)[0]
 
 
 def _task_types(asyncio: types.ModuleType) -> tuple[Any, ...]:

@@ -18,7 +18,6 @@ Say = Callable[..., None]
 _TEXT_LETTERS_MOST: Final = 1000
 #: For each block: there are no more objects than blocks.
 _SEARCH_BYTES: Final = 96
-_LIST_BYTES: Final = 8
 
 
 class BadRequest(GcOtelError):
@@ -114,15 +113,24 @@ def checked(verb: Verb, given: object) -> dict[str, Any]:
 
 def _census(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
     from gc_otel.heap.census import take_census
+    from gc_otel.heap.tracked import can_list, need_lists
 
     say("counting")
-    return take_census(sample_every=given["sample_every"]).as_dict(most=given["top"]), 0
+    if can_list():
+        return take_census(sample_every=given["sample_every"]).as_dict(most=given["top"]), 0
+    if sys.version_info < (3, 12):
+        need_lists()
+    from gc_otel.heap.types_only import take_types
+
+    return take_types().as_dict(most=given["top"]), 0
 
 
 def _cycles(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
     from gc_otel.heap.cycles import find_cycles, find_cycles_in_child
+    from gc_otel.heap.tracked import need_lists
 
     if given["in_process"]:
+        need_lists()
         say("examining the heap, with everything else stopped")
         return find_cycles().as_dict(most=given["top"]), 0
     from gc_otel.probe.headroom import check_headroom
@@ -145,17 +153,17 @@ def _why(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
 
     _need_room(_SEARCH_BYTES)
     name, types = find_types(given["type"], say)
-    return search_holders(name, types.__contains__, most=given["most"], say=say).as_dict(), 0
+    wanted = {id(cls) for cls in types}
+    return search_holders(name, lambda cls: id(cls) in wanted, most=given["most"], say=say).as_dict(), 0
 
 
 def _graph(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
     from gc_otel.heap.finding import find_types
     from gc_otel.heap.picture import picture_of
 
-    _need_room(_LIST_BYTES)
     name, types = find_types(given["type"], say)
     picture = picture_of(
-        types.__contains__,
+        types,
         name,
         backward=given["direction"] == "backrefs",
         depth=given["depth"],
