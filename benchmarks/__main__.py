@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import (
+    brief,
     callback,
     census,
     collect,
@@ -39,6 +40,7 @@ _ALL: Final = (
     sampling,
     scrape,
     fleet,
+    brief,
     census,
     rules,
     growth,

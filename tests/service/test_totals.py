@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.programs.brief_lives import COLLECTIONS, BriefLives
 from gc_otel.flight import layout
 from gc_otel.flight.snapshot import Collector, GenerationStats
 from gc_otel.service import totals as module
 from gc_otel.service.reasons import USUAL
 from gc_otel.service.state import FILE_NAME, State, read_state, write_state
 from gc_otel.service.totals import OTHER_SERVICES, Totals, open_totals
-
-from ._brief import COLLECTIONS, BriefLives
 
 
 def collector(*collections: int, torn: bool = False, extra: int = 0) -> Collector:

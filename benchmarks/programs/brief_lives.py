@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from pathlib import Path
 
 from gc_otel.flight import layout
@@ -17,7 +18,8 @@ class BriefLives:
     """Writes files of the dead into a folder, each with a name, a pid and an instance of its own; as their last process wrote them."""
 
     def __init__(self, folder: Path, template: bytes, first_pid: int = 100_000) -> None:
-        cells = bytearray(template[: layout.GENERATION.offset_bytes + layout.GENERATION.size_bytes])
+        cells = bytearray(template[: layout.GC.offset_bytes])
+        cells.extend(bytes(layout.GENERATION.offset_bytes + layout.GENERATION.size_bytes - layout.GC.offset_bytes))
         put(cells, layout.HEADER.cell("state"), layout.STATES.index("exited"))
         for generation, count in enumerate(COLLECTIONS):
             put(cells, layout.GENERATION.cell("collections", generation), count)
@@ -32,7 +34,7 @@ class BriefLives:
         self.written += 1
         self._pid += 1
         cells = self._cells
-        created = struct.unpack_from("=Q", cells, layout.HEADER.cell("created_unix_ns") * layout.CELL_BYTES)[0] + 1
+        created = time.time_ns()
         put(cells, layout.HEADER.cell("pid"), self._pid)
         put(cells, layout.HEADER.cell("created_unix_ns"), created)
         put(cells, layout.HEADER.cell("exited_unix_ns"), created + 50_000_000)
