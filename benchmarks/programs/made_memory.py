@@ -15,8 +15,8 @@ MIB = 1 << 20
 STEP_S = 300
 HOURS = 36
 
-#: Bytes above the level by the hour; (of objects, of native memory).
-Course = Callable[[float], tuple[float, float]]
+#: Bytes above the level by the hour.
+Course = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -35,47 +35,63 @@ class Made:
     ages_h: list[float]
 
 
-def _course(shape: str, chance: random.Random, level: float) -> tuple[Course, float]:
-    """The course, and from when on it leaks."""
-    size, phase = level * chance.uniform(0.15, 0.9), chance.uniform(0, 24)
+@dataclass(frozen=True)
+class _Size:
+    """What is drawn for one process, in bytes and hours."""
+
+    size: float
+    rate: float
+    hours: float
+    onset: float
+    phase: float
+    wander: list[float]
+
+
+def _draw(chance: random.Random, level: float) -> _Size:
+    wander = [0.0]
+    for _ in range(HOURS):
+        wander.append(0.85 * wander[-1] + chance.gauss(0, level * 0.03))
     rate = level * 10 ** chance.uniform(-2.3, -1.1)  # a half to eight percent of the level an hour
     hours, onset = chance.choice((1.5, 3, 6, 10)), chance.uniform(0, 12)
-    grown = {
-        "flat": lambda h: 0.0,
-        "traffic of the day": lambda h: size * 0.4 * (1 + math.sin(2 * math.pi * (h + phase) / 24)),
-        "cache that fills": lambda h: size * (1 - math.exp(-h / hours)),
-        "cache filled by traffic": lambda h: size * (1 - math.exp(-(h + 0.6 * math.sin(h / 4)) / hours)),
-        "steps": lambda h: size * 0.3 * sum(h > phase + each * hours for each in range(3)),
-        "sawtooth": lambda h: size * ((h + phase) % hours) / hours,
-        "jobs": lambda h: size if (h + phase) % hours < hours / 5 else 0.0,
-        "recycled": lambda h: size * 0.4 * (1 - math.exp(-(h % 9) / 0.7)),
-    }
-    if shape == "slow wander":
-        steps = [0.0]
-        for _ in range(HOURS):
-            steps.append(0.85 * steps[-1] + chance.gauss(0, level * 0.03))
-        return (lambda h: (_between(steps, h), 0.0)), math.inf
-    if shape in grown:
-        return (lambda h, of=grown[shape]: (of(h), 0.0)), math.inf
+    return _Size(level * chance.uniform(0.15, 0.9), rate, hours, onset, chance.uniform(0, 24), wander)
 
-    def since(h: float) -> float:
-        return rate * max(0.0, h - onset)
+
+def _healthy(shape: str, of: _Size) -> Course:
+    """What a process does that keeps nothing for good."""
+    if "cache filled by traffic" in shape:
+        return lambda h: of.size * (1 - math.exp(-(h + 0.6 * math.sin(h / 4)) / of.hours))
+    if "cache" in shape:
+        return lambda h: of.size * (1 - math.exp(-h / of.hours))
+    if "traffic of the day" in shape:
+        return lambda h: of.size * 0.4 * (1 + math.sin(2 * math.pi * (h + of.phase) / 24))
+    if "steps" in shape:
+        return lambda h: of.size * 0.3 * sum(h > of.phase + each * of.hours for each in range(3))
+    if "sawtooth" in shape:
+        return lambda h: of.size * ((h + of.phase) % of.hours) / of.hours
+    if "jobs" in shape:
+        return lambda h: of.size if (h + of.phase) % of.hours < of.hours / 5 else 0.0
+    if "recycled" in shape:
+        return lambda h: of.size * 0.4 * (1 - math.exp(-(h % 9) / 0.7))
+    if "wander" in shape:
+        return lambda h: _between(of.wander, h)
+    return lambda _: 0.0
+
+
+def _leak(shape: str, of: _Size) -> Course:
+    """What it keeps for good."""
+    if "leak" not in shape:
+        return lambda _: 0.0
+    if "by traffic" not in shape:
+        return lambda h: of.rate * max(0.0, h - of.onset)
 
     def by_day(h: float) -> float:
-        """Grows with the requests: fast by day, slow at night."""
-        at = max(0.0, h - onset)
-        return rate * (at + 3 * (math.cos((onset + phase) / 3.82) - math.cos((onset + at + phase) / 3.82)))
+        """With the requests: fast by day, slow at night."""
+        at = max(0.0, h - of.onset)
+        return of.rate * (
+            at + 3 * (math.cos((of.onset + of.phase) / 3.82) - math.cos((of.onset + at + of.phase) / 3.82))
+        )
 
-    leaks = {
-        "leak": lambda h: (since(h), 0.0),
-        "leak by traffic": lambda h: (by_day(h), 0.0),
-        "leak under a sawtooth": lambda h: (since(h) + size * 0.3 * (h % hours) / hours, 0.0),
-        "leak under jobs": lambda h: (since(h) + grown["jobs"](h), 0.0),
-        "leak after a cache": lambda h: (since(h) + grown["cache that fills"](h), 0.0),
-        "native leak": lambda h: (0.0, since(h)),
-        "native leak by traffic": lambda h: (0.0, by_day(h)),
-    }
-    return leaks[shape], onset
+    return by_day
 
 
 def _between(steps: list[float], hour: float) -> float:
@@ -106,24 +122,29 @@ LEAKING = (
 
 
 def make(shape: str, seed: int) -> Made:
-    """The process of that shape and seed: the same each time."""
+    """The process of that shape and seed: the same each time.
+
+    The limit is one that the process would not meet without its leak: whoever meets it is not healthy.
+    """
     chance = random.Random(f"{shape}/{seed}")
     level = MIB * 2 ** chance.uniform(6, 9.5)
     noise, per_block = 10 ** chance.uniform(-3.3, -1.8), chance.uniform(90, 190)
-    course, onset_h = _course(shape, chance, level)
+    of = _draw(chance, level)
+    healthy, leak = _healthy(shape, of), _leak(shape, of)
     age_h = 0.0 if "cache" in shape else chance.choice((0.0, chance.uniform(0, 60)))
-    limit = None if chance.random() < 0.25 else int(level * chance.uniform(1.4, 6))
+    most = max(level + healthy(hour / 4) for hour in range(4 * HOURS))
+    limit = None if chance.random() < 0.25 else int(most * chance.uniform(1.15, 5))
+    native = "native" in shape
     rss, blocks, ages = [], [], []
     for step in range(HOURS * 3600 // STEP_S + 1):
         hour = step * STEP_S / 3600
-        start = level * 0.5 * math.exp(-(hour + age_h) / 0.5)
-        objects, native = course(hour)
-        python = level - start + objects
-        bytes_now = (python + native) * (1 + chance.gauss(0, noise))
+        kept = leak(hour)
+        python = level * (1 - 0.5 * math.exp(-(hour + age_h) / 0.5)) + healthy(hour) + (0.0 if native else kept)
+        bytes_now = (python + (kept if native else 0.0)) * (1 + chance.gauss(0, noise))
         if limit is not None and bytes_now > limit:
             break  # the kernel
         rss.append(bytes_now)
         blocks.append(0.7 * python * (1 + chance.gauss(0, noise / 2)) / per_block)
         ages.append(hour % 9 if shape == "recycled" else hour + age_h)
-    leaks = shape in LEAKING
-    return Made(f"{shape}/{seed}", shape, leaks, "native" in shape, onset_h, age_h, limit, rss, blocks, ages)
+    onset_h = of.onset if shape in LEAKING else math.inf
+    return Made(f"{shape}/{seed}", shape, shape in LEAKING, native, onset_h, age_h, limit, rss, blocks, ages)

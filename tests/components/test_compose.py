@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ NO_HEALTH = {
     "visitors": "asks, and answers nobody",
     "collector": "its image has no program but itself",
 }
+
+#: Of one process, target_info included.
+SERIES_MOST = 150
 
 pytestmark = pytest.mark.skipif(not COMPOSE.is_dir(), reason="deploy/ stands in the checkout, not in a wheel")
 
@@ -192,12 +196,13 @@ def test_the_stack_as_plain_processes(pod, serve, tool, poll, program_env, fligh
     services.start("prometheus", program_env)
 
     def asked(expr):
-        answer = json.loads(pod.get(f"http://prometheus:9090/api/v1/query?query={expr}"))
+        answer = json.loads(pod.get(f"http://prometheus:9090/api/v1/query?query={urllib.parse.quote(expr)}"))
         return {json.dumps(each["metric"]): float(each["value"][1]) for each in answer["data"]["result"]}
 
     assert list(poll(lambda: asked("up"), lambda up: 1.0 in up.values()).values()) == [1.0]
     assert len(asked("process_uptime_seconds")) == 3, "the arbiter and two workers"
     assert len(asked('count(cpython_gc_collections_total{service_name="shop"})')) == 1
+    assert 80 < max(asked('count by (process_pid) ({process_pid!=""})').values()) <= SERIES_MOST
     told = json.loads(pod.get("http://prometheus:9090/api/v1/alertmanagers"))["data"]
     assert [each["url"] for each in told["activeAlertmanagers"]] == ["http://alertmanager:9093/api/v2/alerts"]
     groups = json.loads(pod.get("http://prometheus:9090/api/v1/rules"))["data"]["groups"]
