@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gc_otel.heap.paths import Holders, find_holders
     from gc_otel.heap.refcount import refcount
     from gc_otel.instrumentor import GcInstrumentor
+    from gc_otel.measuring import Measured, measure
     from gc_otel.sample.show import show_memory
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "GcInstrumentor",
     "GcOtelError",
     "Holders",
+    "Measured",
     "Snapshot",
     "__version__",
     "find_cycles",
     "find_holders",
+    "measure",
     "refcount",
     "show_backrefs",
     "show_memory",
@@ -53,7 +56,9 @@ _HOMES = {
     "Holders": "gc_otel.heap.paths",
     "Snapshot": "gc_otel.flight.snapshot",
     "find_cycles": "gc_otel.heap.cycles",
+    "Measured": "gc_otel.measuring",
     "find_holders": "gc_otel.heap.paths",
+    "measure": "gc_otel.measuring",
     "refcount": "gc_otel.heap.refcount",
     "show_backrefs": "gc_otel.heap.graph",
     "show_memory": "gc_otel.sample.show",

@@ -34,6 +34,7 @@ from gc_otel.flight.snapshot import Snapshot
 from gc_otel.flight.source import Source
 from gc_otel.otel.catalog import CATALOG, DURATION, DURATION_BOUNDS_S, GENERATION, Attributes, Metric
 from gc_otel.otel.drain import Batch, Drain
+from gc_otel.otel.measured import MEASURE_METRICS, MeasureDrain, MeasureMetric
 
 _COLLECTS, _DROPPED_SELF, _DROPPED_LIMIT, _OVERHEAD = (
     layout.PUBLISHED.offset_in_entry(name) for name in ("collects", "dropped_self", "dropped_limit", "overhead_ns")
@@ -91,6 +92,8 @@ class Publisher:
         self._last: dict[tuple[str, tuple[object, ...]], float] = {}
         self._left_to_others: set[str] = set()
         self._histogram: Histogram = _create_histogram(meter)
+        self._measure_drain = MeasureDrain()
+        self._measure_histograms = {metric.name: _create_measure_histogram(meter, metric) for metric in MEASURE_METRICS}
         # The SDK calls callbacks in the order of their registration: the first begins every collect.
         begin: list[_Callback] = [self._begin_collect]
         for metric in CATALOG:
@@ -101,6 +104,7 @@ class Publisher:
     def bind(self, recording: Recording, config: Config) -> None:
         """Publish that recording from the next collect on."""
         self._config, self._epoch, self._drain = config, recording.epoch, Drain()
+        self._measure_drain = MeasureDrain()
         self._recording = recording
 
     def unbind(self) -> None:
@@ -117,6 +121,7 @@ class Publisher:
         try:
             if recording.epoch != self._epoch:  # a forked child: its numbers began from zero
                 self._epoch, self._drain, self._base, self._last = recording.epoch, Drain(), {}, {}
+                self._measure_drain = MeasureDrain()
             self._feed_histogram(recording, began_ns)
         except Exception as error:  # noqa: BLE001 - a collect of the user's must not fail by us
             recording.note_fault("collect", error)
@@ -132,6 +137,10 @@ class Publisher:
             deadline_ns = time.monotonic_ns() + _FEED_NS_MOST
             for batch in self._drain.take(snapshot.collector):
                 self._drain.dropped_limit += batch.count - self._record(batch, deadline_ns)
+            if snapshot.measured is not None:
+                for metric, value, attributes in self._measure_drain.take(snapshot.measured):
+                    if self._config.publishes(metric.name):
+                        self._measure_histograms[metric.name].record(value, attributes)
         finally:
             recording.recorder.end_own_work()
         cells = recording.published_cells()
@@ -188,6 +197,15 @@ def _create_histogram(meter: Meter) -> Histogram:
         unit=DURATION.unit,
         description=DURATION.description,
         explicit_bucket_boundaries_advisory=list(DURATION_BOUNDS_S),
+    )
+
+
+def _create_measure_histogram(meter: Meter, metric: MeasureMetric) -> Histogram:
+    return meter.create_histogram(
+        metric.name,
+        unit=metric.unit,
+        description=metric.description,
+        explicit_bucket_boundaries_advisory=list(metric.bounds),
     )
 
 

@@ -31,9 +31,11 @@ from opentelemetry.util.types import AttributeValue
 from gc_otel._version import __version__
 from gc_otel.config import Config
 from gc_otel.errors import FlightFileError, NotAFlightFile
+from gc_otel.flight.heap_snapshot import Measured
 from gc_otel.flight.snapshot import GenerationStats, Identity, Snapshot
 from gc_otel.otel.catalog import CATALOG, DURATION_BOUNDS_S, GENERATION, Metric
 from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG, ExporterNumbers
+from gc_otel.otel.measured import MEASURE_METRICS, MeasureMetric, attributes_of
 from gc_otel.otel.service_catalog import SERVICE_CATALOG, GenerationTotals, ServiceTotals
 
 S = TypeVar("S")
@@ -101,6 +103,7 @@ class Producer:
         self._metrics = tuple(metric for metric in CATALOG if config.publishes(metric.name))
         self._service_metrics = tuple(metric for metric in SERVICE_CATALOG if config.publishes(metric.name))
         self._own_metrics = tuple(metric for metric in EXPORTER_CATALOG if config.publishes(metric.name))
+        self._measure_metrics = tuple(metric for metric in MEASURE_METRICS if config.publishes(metric.name))
         self._note_fault = note_fault
         self._around = around
         own = {SERVICE_NAME: EXPORTER_SERVICE, "service.version": __version__, INSTANCE: str(uuid.uuid4())}
@@ -119,7 +122,13 @@ class Producer:
                 return _histogram(metric, snapshot.collector.generations, since_unix_ns, now_unix_ns)
             return _numbers(metric, snapshot, since_unix_ns, now_unix_ns)
 
-        return self._resource_metrics(resource, self._metrics, make)
+        blocks = snapshot.measured
+        measured = (
+            [_measured(metric, blocks, identity.created_unix_ns, now_unix_ns) for metric in self._measure_metrics]
+            if blocks is not None and blocks.blocks
+            else []
+        )
+        return self._resource_metrics(resource, self._metrics, make, [each for each in measured if each is not None])
 
     def of_service(self, totals: ServiceTotals, *, now_unix_ns: int) -> ResourceMetrics:
         """All metrics of one service; no pid is on them, as they are of no single process."""
@@ -144,7 +153,11 @@ class Producer:
         )
 
     def _resource_metrics(
-        self, resource: Resource, metrics: Iterable[Metric[S]], make: Callable[[Metric[S]], SdkMetric | None]
+        self,
+        resource: Resource,
+        metrics: Iterable[Metric[S]],
+        make: Callable[[Metric[S]], SdkMetric | None],
+        more: Iterable[SdkMetric] = (),
     ) -> ResourceMetrics:
         made: list[SdkMetric] = []
         for metric in metrics:
@@ -157,7 +170,7 @@ class Producer:
             else:
                 if one is not None:
                     made.append(one)
-        return ResourceMetrics(resource, [ScopeMetrics(_SCOPE, made, "")], "")
+        return ResourceMetrics(resource, [ScopeMetrics(_SCOPE, [*made, *more], "")], "")
 
 
 def _numbers(metric: Metric[S], source: S, since_unix_ns: int, now_unix_ns: int) -> SdkMetric | None:
@@ -207,3 +220,22 @@ def _check_range(name: str, *values: float) -> None:
     """OTLP's integers have 63 bits: one that has more, of a single file, would keep all others from being pushed."""
     if max(values) > _VALUE_MOST or min(values) < -_VALUE_MOST:
         raise NotAFlightFile(f"it tells an impossible number for {name}")
+
+
+def _measured(metric: MeasureMetric, measured: Measured, since_unix_ns: int, now_unix_ns: int) -> SdkMetric | None:
+    points = [
+        HistogramDataPoint(
+            attributes=attributes_of(block),
+            start_time_unix_nano=since_unix_ns,
+            time_unix_nano=now_unix_ns,
+            count=found.count,
+            sum=sum(found.sums) * metric.scale,
+            bucket_counts=found.buckets,
+            explicit_bounds=metric.bounds,
+            min=None,  # type: ignore[arg-type]  # not known; OTLP's encoder leaves out what is None
+            max=None,  # type: ignore[arg-type]  # as above
+        )
+        for block in measured.blocks
+        if (found := metric.pick(block)).count
+    ]
+    return SdkMetric(metric.name, metric.description, metric.unit, Histogram(points, _CUMULATIVE)) if points else None

@@ -103,6 +103,10 @@ class Probe:
         first = layout.PUBLISHED.offset_bytes
         return self._mapping.view()[first : first + layout.PUBLISHED.size_bytes].cast("Q")
 
+    def measure_view(self) -> memoryview:
+        """The whole file: measured blocks are written there, and the collections read (``probe/measures.py``)."""
+        return self._mapping.view()
+
     def start(self) -> None:
         """Record from here on."""
         with self._lock:

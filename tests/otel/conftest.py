@@ -19,8 +19,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 
 import gc_otel
+from gc_otel.flight import layout
 from gc_otel.flight import reader as flight_reader
-from gc_otel.flight.heap_snapshot import CycleSample, CycleSignature, HeapCensus, HeapType
+from gc_otel.flight.heap_snapshot import CycleSample, CycleSignature, HeapCensus, HeapType, Measured
+from gc_otel.flight.snapshot import Collector, GenerationStats, Identity, Interpreter, Memory, Published, Snapshot
 from gc_otel.instrumentor import GcInstrumentor
 from gc_otel.probe import probe
 
@@ -220,3 +222,76 @@ def cycle_sample() -> CycleSample:
     node = CycleSignature(1, "shop.Node -> dict", 4, 40, 80, 400, 9, series_base=150)
     lists = CycleSignature(2, "list", 4, 10, 10, 100, 9, series_base=None)
     return CycleSample("on", (4, 1, 0), (90, 2, 0), 0, 520, 20, 7_000, 5, (node, lists))
+
+
+_STARTED_S_AGO = 100.0
+
+
+def _generation(number: int) -> GenerationStats:
+    none = (0,) * layout.BUCKETS
+    return GenerationStats(
+        collections=10 + number,
+        explicit_collections=20 + number,
+        collected=30 + number,
+        uncollectable=40 + number,
+        candidates=0,
+        duration_sum_ns=0,
+        duration_max_ns=0,
+        no_start=1,
+        buckets=none,
+        bucket_sum_ns=none,
+        own_buckets=none,
+        own_bucket_sum_ns=none,
+    )
+
+
+@pytest.fixture
+def full_snapshot(census, cycle_sample) -> Snapshot:
+    """Every number known, and every number another one."""
+    identity = Identity(
+        pid=1,
+        parent_pid=1,
+        pid_namespace=None,
+        service_name="shop",
+        service_version="1",
+        instance_id="",
+        program="",
+        python_version="3.11.0",
+        recorder="native",
+        duration_clock="monotonic",
+        gc_mode="generational",
+        state="running",
+        created_unix_ns=0,
+        started_unix_ns=time.time_ns() - round(_STARTED_S_AGO * 1e9),
+        exited_unix_ns=None,
+        monotonic_to_unix_ns=0,
+    )
+    memory = Memory(
+        sampled_ns=1,
+        rss_bytes=101,
+        vms_bytes=102,
+        uss_bytes=103,
+        pss_bytes=104,
+        swap_bytes=105,
+        limit_bytes=106,
+        limit_source="cgroup_v2",
+        cpu_user_ns=1_500_000_000,
+        cpu_system_ns=250_000_000,
+        threads=107,
+        file_descriptors=108,
+        voluntary_switches=109,
+        involuntary_switches=110,
+        minor_faults=111,
+        major_faults=112,
+    )
+    return Snapshot(
+        identity=identity,
+        collector=Collector(tuple(_generation(number) for number in range(3)), 33, 0, 3_000, None, (), (), torn=False),
+        interpreter=Interpreter(1, 1, 120, True, (700, 10, 9), (121, 2, 1), (1, 2, 3), 4_000),
+        memory=memory,
+        faults=(),
+        published=Published(collects=1, dropped_self=130, dropped_limit=131, overhead_ns=5_000),
+        census=census,
+        cycles=cycle_sample,
+        measured=Measured((), 8_000),
+    )

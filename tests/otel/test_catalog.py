@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,7 @@ from opentelemetry.semconv._incubating.attributes import (
 from opentelemetry.semconv._incubating.metrics import cpython_metrics, process_metrics
 
 from gc_otel.flight import layout
-from gc_otel.flight.heap_snapshot import Measured
-from gc_otel.flight.snapshot import Collector, GenerationStats, Identity, Interpreter, Memory, Published, Snapshot
+from gc_otel.flight.snapshot import Snapshot
 from gc_otel.otel.catalog import CATALOG, DURATION, DURATION_BOUNDS_S, dropped
 
 GENERATION = ("cpython.gc.generation",)
@@ -73,76 +71,6 @@ STARTED_S_AGO = 100.0
 OVERHEAD_S = {"recorder": 3e-6, "monitor": 4e-6, "collect": 5e-6, "census": 6e-6, "cycles": 7e-6, "measure": 8e-6}
 
 
-def generation(number: int) -> GenerationStats:
-    none = (0,) * layout.BUCKETS
-    return GenerationStats(
-        collections=10 + number,
-        explicit_collections=20 + number,
-        collected=30 + number,
-        uncollectable=40 + number,
-        candidates=0,
-        duration_sum_ns=0,
-        duration_max_ns=0,
-        no_start=1,
-        buckets=none,
-        bucket_sum_ns=none,
-        own_buckets=none,
-        own_bucket_sum_ns=none,
-    )
-
-
-@pytest.fixture
-def full(census, cycle_sample) -> Snapshot:
-    """Every number known, and every number another one."""
-    identity = Identity(
-        pid=1,
-        parent_pid=1,
-        pid_namespace=None,
-        service_name="shop",
-        service_version="1",
-        instance_id="",
-        program="",
-        python_version="3.11.0",
-        recorder="native",
-        duration_clock="monotonic",
-        gc_mode="generational",
-        state="running",
-        created_unix_ns=0,
-        started_unix_ns=time.time_ns() - round(STARTED_S_AGO * 1e9),
-        exited_unix_ns=None,
-        monotonic_to_unix_ns=0,
-    )
-    memory = Memory(
-        sampled_ns=1,
-        rss_bytes=101,
-        vms_bytes=102,
-        uss_bytes=103,
-        pss_bytes=104,
-        swap_bytes=105,
-        limit_bytes=106,
-        limit_source="cgroup_v2",
-        cpu_user_ns=1_500_000_000,
-        cpu_system_ns=250_000_000,
-        threads=107,
-        file_descriptors=108,
-        voluntary_switches=109,
-        involuntary_switches=110,
-        minor_faults=111,
-        major_faults=112,
-    )
-    return Snapshot(
-        identity=identity,
-        collector=Collector(tuple(generation(number) for number in range(3)), 33, 0, 3_000, None, (), (), torn=False),
-        interpreter=Interpreter(1, 1, 120, True, (700, 10, 9), (121, 2, 1), (1, 2, 3), 4_000),
-        memory=memory,
-        faults=(),
-        published=Published(collects=1, dropped_self=130, dropped_limit=131, overhead_ns=5_000),
-        census=census,
-        cycles=cycle_sample,
-        measured=Measured((), 8_000),
-    )
-
-
 def read(snapshot: Snapshot) -> dict[str, list[tuple[float, dict[str, Any]]]]:
     return {
         metric.name: [(value, dict(attributes)) for value, attributes in metric.read(snapshot)] for metric in CATALOG
@@ -165,6 +93,11 @@ def test_only_the_histogram_is_fed_apart(full):
     assert [metric for metric in CATALOG if metric.kind == "histogram"] == [DURATION]
     assert DURATION_BOUNDS_S == (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 2.5e-2, 0.1, 0.5, 2.5, 10.0)
     assert list(DURATION.read(full)) == []
+
+
+@pytest.fixture
+def full(full_snapshot) -> Snapshot:
+    return full_snapshot
 
 
 def test_a_full_snapshot_gives_every_metric(full):
