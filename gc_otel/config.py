@@ -110,6 +110,13 @@ def _folder(text: str) -> str:
     return text
 
 
+def _group(text: str) -> str:
+    name = text.strip()
+    if not name or not name.isprintable() or " " in name or len(name) > 64:
+        raise _Unusable
+    return name
+
+
 def _patterns(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -137,6 +144,14 @@ SETTINGS: Final = (
         False,
         "true or false",
         "Accept a folder that is not on tmpfs: a full or slow disk can then stall a collection.",
+    ),
+    Setting(
+        "group",
+        _group,
+        None,
+        "a group's name or number",
+        "Let the members of this group read the flight files (docs/sidecar.md); each user has a folder of its own below GC_OTEL_DIR, which must be set.",
+        declarative=False,
     ),
     Setting(
         "recorder",
@@ -244,6 +259,7 @@ class Config(Record):
     autoload: bool = False
     dir: str | None = None
     dir_on_disk: bool = False
+    group: str | None = None
     recorder: str = "auto"
     sample_interval: float = 5.0
     memory_detail: bool = True

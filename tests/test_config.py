@@ -16,6 +16,7 @@ DEFAULTS = {
     "autoload": False,
     "dir": None,
     "dir_on_disk": False,
+    "group": None,
     "recorder": "auto",
     "sample_interval": 5.0,
     "memory_detail": True,
@@ -74,6 +75,9 @@ BAD = [
         for text in ("2", "ja", " ")
     ],
     ("dir", "relative/path", "an absolute path"),
+    ("group", "two words", "a group's name or number"),
+    ("group", " ", "a group's name or number"),
+    ("group", "x" * 65, "a group's name or number"),
     ("dir", "~/flights", "an absolute path"),
     ("dir", "/with\0nul", "an absolute path"),
     ("recorder", "rust", "auto, native or python"),

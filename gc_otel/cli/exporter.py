@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.platform != "linux":
         raise NotSupported("the exporter service needs Linux", remedy="Library mode publishes on any platform.")
     from gc_otel.otel.prometheus import check_exporter_version
-    from gc_otel.service.control import Claim
+    from gc_otel.service.control import Claim, claimed_elsewhere
 
     check_exporter_version()
     config = _config(arguments)
@@ -72,6 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _EXIT_NOT_STARTED
     if claim is None:
         say_error(_who_is_there(folder), "One serves all processes of a folder. Another folder: --dir.")
+        return _EXIT_NOT_STARTED
+    other = claimed_elsewhere(folder)
+    if other is not None:
+        claim.release()
+        say_error(f"the group has an exporter already, in {other}", "One serves all processes of a group's folder.")
         return _EXIT_NOT_STARTED
     return _serve(claim, config, arguments.linger)
 

@@ -110,7 +110,7 @@ def _prepare(arguments: argparse.Namespace, words: list[str]) -> dict[str, str] 
         return program.without_coerced_locale(os.environ)
     if not launch.is_alone():
         _start_again_alone(arguments, words)
-    settings = {"dir": str(folder.path)}
+    settings = {"dir": folder.root}
     try:
         exporter = beside.find_or_start(folder, config, command=os.path.basename(words[0]))
     except beside.NoExporter as error:

@@ -46,12 +46,12 @@ def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], Mappi
         raise FlightFolderError(f"{folder.location}: {error.strerror}") from error
     try:
         try:
-            mapping = _create_in(inside, temporary, header, map_file)
+            mapping = _create_in(inside, temporary, header, map_file, folder.group)
         except OSError as error:
             # Full of what others put there.
             if error.errno != errno.ENOSPC or not _remove_dead(folder, 1):
                 raise
-            mapping = _create_in(inside, temporary, header, map_file)
+            mapping = _create_in(inside, temporary, header, map_file, folder.group)
         try:
             os.rename(temporary, final, src_dir_fd=inside, dst_dir_fd=inside)
         except BaseException:
@@ -66,11 +66,13 @@ def create(folder: Folder, header: HeaderFields, map_file: Callable[[int], Mappi
 
 
 def _create_in(
-    inside: int, temporary: str, header: HeaderFields, map_file: Callable[[int], MappingLike]
+    inside: int, temporary: str, header: HeaderFields, map_file: Callable[[int], MappingLike], group: int | None
 ) -> MappingLike:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600, dir_fd=inside)
     try:
+        if group is not None:  # the file's group is the folder's, which has the setgid bit
+            os.fchmod(fd, GROUP_FILE_MODE)
         return _prepare(fd, header, map_file)
     except BaseException:
         _remove_in(inside, temporary)
@@ -125,6 +127,10 @@ def is_locked(fd: int) -> bool:
     return False
 
 
+#: In group mode: its owner writes, the group reads.
+GROUP_FILE_MODE = 0o640
+
+
 class FlightFile:
     """A file opened for reading, whoever wrote it.  Close it, or use it with ``with``.
 
@@ -132,8 +138,11 @@ class FlightFile:
     is a short read, not a SIGBUS.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, group: int | None = None) -> None:
+        """``group``: in group mode, a file of the user whose folder it is in is believed, too."""
         self.name = os.path.basename(path)
+        self._group = group
+        self._owner = os.path.basename(os.path.dirname(path))
         try:
             # O_NONBLOCK: a FIFO put there must not hang the reader.
             self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -150,10 +159,15 @@ class FlightFile:
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             raise NotAFlightFile(f"{self.name} is not a regular file")
-        if status.st_uid != os.getuid():
+        if status.st_uid != os.getuid() and not self._is_of_the_group(status):
             raise NotAFlightFile(f"{self.name} belongs to user {status.st_uid}")
         if status.st_size != layout.FILE_BYTES:
             raise NotAFlightFile(f"{self.name} has {status.st_size} bytes, not {layout.FILE_BYTES}")
+
+    def _is_of_the_group(self, status: os.stat_result) -> bool:
+        """Whether only the user that its folder is of can have written it, for the group to read."""
+        is_shared = self._group is not None and status.st_gid == self._group
+        return is_shared and not status.st_mode & 0o022 and str(status.st_uid) == self._owner
 
     #: Another process writes while this one reads.
     atomic = False

@@ -41,8 +41,20 @@ class Folder:
     as pathlib would cost it 12 ms.
     """
 
+    #: Whose members may read the files; None: nobody but their owner.
+    group: int | None = None
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.location = os.fspath(path)
+        self.root = self.location
+
+    def judge(self, status: os.stat_result) -> None:
+        """FlightFolderError when what has its name is not fit."""
+        _check_status(self.location, status)
+
+    def locations_to_read(self) -> list[str]:
+        """The folders whose flight files are read: this one; in group mode those of other users too."""
+        return [self.location]
 
     @property
     def path(self) -> Path:
@@ -82,7 +94,7 @@ class Folder:
         """
         fd = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _check_status(self.location, os.fstat(fd))
+            self.judge(os.fstat(fd))
         except BaseException:
             os.close(fd)
             raise
@@ -131,7 +143,8 @@ def _default_location(config: Config, runtime_dir: str | None = None) -> str:
 
 def open_folder(config: Config, *, create: bool = True) -> Folder:
     """Find, and make where missing, the folder; FlightFolderError says what is wrong with it."""
-    path = _default_location(config)
+    folder = _folder_of(config, create=create)
+    path = folder.location
     if create:
         try:
             os.mkdir(path, _MODE)
@@ -139,16 +152,33 @@ def open_folder(config: Config, *, create: bool = True) -> Folder:
             pass  # what it is, is checked below
         except OSError as error:
             raise FlightFolderError(f"{path} cannot be made: {error.strerror}") from error
-    _check(path, allow_disk=config.dir_on_disk)
-    return Folder(path)
+    _check(folder, allow_disk=config.dir_on_disk)
+    return folder
 
 
-def _check(path: str, *, allow_disk: bool) -> None:
+def _folder_of(config: Config, *, create: bool) -> Folder:
+    if config.group is None:
+        return Folder(_default_location(config))
+    if config.dir is None:
+        raise FlightFolderError(
+            "GC_OTEL_GROUP is set, and GC_OTEL_DIR is not",
+            remedy="Set GC_OTEL_DIR to the folder that the group shares.",
+        )
+    from gc_otel.flight.group import GroupFolder, find_group  # for those who ask for it
+
+    folder = GroupFolder(config.dir, find_group(config.group))
+    if create:
+        folder.make()
+    return folder
+
+
+def _check(folder: Folder, *, allow_disk: bool) -> None:
+    path = folder.location
     try:
         status = os.lstat(path)
     except OSError as error:
         raise FlightFolderError(f"{path}: {error.strerror}") from error
-    _check_status(path, status)
+    folder.judge(status)
     if not os.access(path, os.W_OK | os.X_OK):
         raise FlightFolderError(f"{path} cannot be written")
     kind = filesystem_type(status.st_dev)

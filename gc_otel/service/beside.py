@@ -110,9 +110,17 @@ def _joined(joined: control.Joined, config: Config) -> Exporter:
 
 def _claim(folder: Folder) -> control.Claim | None:
     try:
-        return control.Claim.take(folder)
+        claim = control.Claim.take(folder)
     except OSError as error:
         raise NoExporter(f"{folder.path}: {error.strerror}", remedy="`gc-otel doctor` looks at the folder.") from error
+    other = None if claim is None else control.claimed_elsewhere(folder)
+    if claim is not None and other is not None:
+        claim.release()
+        raise NoExporter(
+            f"the group has another user's exporter, in {other}",
+            remedy="It has this program on its page too: start it with --if-busy=run, or with GC_OTEL_AUTOLOAD=true alone.",
+        )
+    return claim
 
 
 def _start(claim: control.Claim, config: Config, follow: control.Followed) -> Exporter:

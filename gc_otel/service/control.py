@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gc_otel.errors import FlightFolderError
+from gc_otel.flight.file import GROUP_FILE_MODE
 from gc_otel.flight.folder import EXPORTER_LOCK_NAME, Folder
 
 LOCK_NAME: Final = EXPORTER_LOCK_NAME
@@ -75,6 +76,8 @@ class Claim:
         with _inside(folder) as inside:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             lock_fd = os.open(LOCK_NAME, flags, 0o600, dir_fd=inside)
+            if folder.group is not None:  # another user's exporter of the same group looks whether there is one
+                os.fchmod(lock_fd, GROUP_FILE_MODE)
         try:
             if not _lock(lock_fd):
                 os.close(lock_fd)
@@ -169,6 +172,23 @@ def is_claimed(folder: Folder) -> bool:
         return not _lock_at_once(fd, fcntl.LOCK_SH)
     finally:
         os.close(fd)
+
+
+def claimed_elsewhere(folder: Folder) -> str | None:
+    """In group mode the folder of another user whose exporter serves the group already; else None."""
+    for location in folder.locations_to_read():
+        if location == folder.location:
+            continue
+        try:
+            fd = os.open(os.path.join(location, LOCK_NAME), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            if not _lock_at_once(fd, fcntl.LOCK_SH):
+                return location
+        finally:
+            os.close(fd)
+    return None
 
 
 def join(folder: Folder, *, pidfd: int, stderr_fd: int | None, command: str, patience_s: float = 5.0) -> Joined | None:

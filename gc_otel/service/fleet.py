@@ -128,7 +128,7 @@ def read_fleet(folder: Folder | None) -> Fleet:
     processes: list[Process] = []
     unreadable: list[Unreadable] = []
     for path in folder.files() if folder is not None else ():
-        found = _process_or_why_not(path)
+        found = _process_or_why_not(path, folder.group if folder is not None else None)
         if isinstance(found, Process):
             processes.append(found)
         elif os.path.lexists(path):  # a process that ended since the folder was listed took its file with it
@@ -137,17 +137,17 @@ def read_fleet(folder: Folder | None) -> Fleet:
     return Fleet(tuple(processes), tuple(unreadable))
 
 
-def _process_or_why_not(path: Path) -> Process | Unreadable:
+def _process_or_why_not(path: Path, group: int | None) -> Process | Unreadable:
     try:
-        return read_process(path)
+        return read_process(path, group=group)
     except (FlightFileError, OSError) as error:
         reason = str(error).removeprefix(f"{path.name} ")
         return Unreadable(path, reason, getattr(error, "remedy", FlightFileError.remedy))
 
 
-def read_process(path: Path) -> Process:
-    """One flight file; FlightFileError when it cannot be believed."""
-    with FlightFile(path) as file:
+def read_process(path: Path, *, group: int | None = None) -> Process:
+    """One flight file; FlightFileError when it cannot be believed.  ``group`` as :class:`FlightFile` has it."""
+    with FlightFile(path, group=group) as file:
         snapshot, unsteady = read_snapshot(file)
         return Process(path, file.is_alive(), snapshot, unsteady)
 

@@ -96,20 +96,23 @@ class Following:
             self._forget_the_unscraped()
 
     def _entries(self) -> Iterator[tuple[_Entry, Path]]:
+        for location in self._folder.locations_to_read():
+            yield from self._entries_of(location)
+
+    def _entries_of(self, location: str) -> list[tuple[_Entry, Path]]:
         try:
-            with os.scandir(self._folder.path) as entries:
-                found = [((each.name, each.inode()), Path(each.path)) for each in entries if each.name.endswith(SUFFIX)]
+            with os.scandir(location) as entries:
+                return [((each.name, each.inode()), Path(each.path)) for each in entries if each.name.endswith(SUFFIX)]
         except OSError as error:
             self._note_fault("flight folder", error)
-            return iter(())
-        return iter(found)
+            return []
 
     def _look_at(self, entry: _Entry, path: Path) -> None:
         refused = self._refused.get(entry)
         if refused is not None and time.monotonic_ns() < refused.again_ns:
             return
         try:
-            recorded = Recorded(path)
+            recorded = Recorded(path, group=self._folder.group)
             self._check_is_no_other(recorded)
         except (FlightFileError, OSError) as error:
             if os.path.lexists(path):  # else it ended just now, and took its file with it

@@ -38,12 +38,12 @@ class Recorded:
     ``was_alive``: at first sight.  ``is_replaced``: the same process has a newer file, because it became another program (exec).
     """
 
-    def __init__(self, path: Path) -> None:
-        """FlightFileError when the file cannot be believed."""
+    def __init__(self, path: Path, *, group: int | None = None) -> None:
+        """FlightFileError when the file cannot be believed.  ``group`` as :class:`FlightFile` has it."""
         self.path = path
         self._lock = threading.Lock()
         self._heap = HeapReader()
-        self._file: FlightFile | None = FlightFile(path)
+        self._file: FlightFile | None = FlightFile(path, group=group)
         try:
             self.identity: Identity = reader.read_identity(self._file)
             self.last: Snapshot = self._read(self._file, None)

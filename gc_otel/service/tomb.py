@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -49,16 +50,17 @@ class Tomb:
 
     def drop(self, flight_file: Path) -> None:
         """The file of a process that did not end: nothing of it is kept."""
-        flight_file.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # of another user, in group mode: its own processes sweep it away
+            flight_file.unlink(missing_ok=True)
 
     def _keep_flight_file(self, ending: Ending, flight_file: Path, copy: Callable[[], bytes]) -> str | None:
         if ending.reason == CLEAN:
-            flight_file.unlink(missing_ok=True)
+            self.drop(flight_file)
             return None
         kept = self._path / f"{ending.name}{SUFFIX}"
         try:
             os.rename(flight_file, kept)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # gone; or of another user, in group mode: it stays there
             raw = copy()
             if not raw:
                 return None

@@ -217,6 +217,8 @@ def test_a_process_that_ends_while_the_folder_is_read_is_no_unreadable_file(reco
     path = record().path
 
     class Listed:
+        group = None
+
         def files(self):
             path.unlink()
             yield path

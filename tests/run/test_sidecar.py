@@ -202,6 +202,121 @@ def test_the_second_sidecar_of_a_folder_says_so(sidecar, plain_env):
     assert f"has an exporter already, process {first.process.pid}, at {first.address}" in done.stderr
 
 
+GROUP, WRITER, READER, STRANGER = 23456, 23457, 23458, 23459
+
+
+@pytest.fixture
+def group_env(plain_env, flight_dir, tmp_path_factory):
+    """A root that the group may use, and the environment of its members."""
+    if os.getuid() != 0:
+        pytest.skip("only root may become other users")
+    os.chown(flight_dir, 0, GROUP)
+    os.chmod(flight_dir, 0o3770)
+    warm = tmp_path_factory.mktemp("warm")
+    return {**plain_env, "GC_OTEL_GROUP": str(GROUP), "GC_OTEL_TEST_WARM": str(warm), "GC_OTEL_DIR_ON_DISK": "true"}
+
+
+@pytest.fixture
+def as_user(group_env):
+    """Starts the recorded program as that user, a member of that group."""
+    started = []
+
+    def start(user, group=GROUP, service="shop"):
+        env = {**group_env, "OTEL_SERVICE_NAME": service}
+        started.append(Program([sys.executable, PROGRAM, f"{user}:{group}"], env))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def test_the_group_reads_and_only_the_owner_writes(group_env, as_user, sidecar, numbers, wait_for, flight_dir):
+    """Programs of two users on the page of a third, who is in the group; files 0640, folders 2750."""
+    one, other = as_user(WRITER), as_user(STRANGER, service="bank")
+    one.collect(4)
+    other.collect(6)
+    path = Path(one.told["path"])
+    assert path.parent == flight_dir / str(WRITER)
+    status, of_folder = path.stat(), path.parent.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (WRITER, GROUP, 0o640)
+    assert (of_folder.st_uid, of_folder.st_gid, of_folder.st_mode & 0o7777) == (WRITER, GROUP, 0o2750)
+    beside = sidecar(env=group_env)
+    total = "gc_otel_service_collections_total"
+    wait_for(lambda: numbers(beside.address, total) == {"shop": 4, "bank": 6})
+    one.kill()
+    again = as_user(WRITER)
+    again.collect(1)
+    wait_for(lambda: numbers(beside.address, total) == {"shop": 5, "bank": 6})
+    assert numbers(beside.address, "gc_otel_exporter_faults_total") in ({}, {"gc_otel-exporter": 0})
+
+
+def test_another_user_of_the_group_reads_as_itself(group_env, as_user, flight_dir):
+    """Not root: by the rights of a member alone; who is no member, or finds a file that others may write, reads nothing."""
+    one = as_user(WRITER)
+    one.collect(4)
+    seen = _as(READER, GROUP, group_env)
+    assert seen == [[one.process.pid, 4]]
+    assert _as(READER, STRANGER, group_env) == "FlightFolderError"
+    path = Path(one.told["path"])
+    path.chmod(0o660)
+    assert _as(READER, GROUP, group_env) == []
+    path.chmod(0o640)
+    path.parent.chmod(0o2770)
+    assert _as(READER, GROUP, group_env) == []
+    path.parent.chmod(0o2750)
+    os.chown(path, STRANGER, GROUP)
+    assert _as(READER, GROUP, group_env) == []
+
+
+def _as(user, group, env):
+    """What a reader of that user finds: pids and collections, or the name of its error."""
+    done = subprocess.run(
+        [sys.executable, str(Path(PROGRAM).with_name("reader.py")), str(user), str(group)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_two_users_exporters_of_one_group(group_env, as_user, sidecar, plain_env):
+    """The second says so, though its lock is another one."""
+    first = sidecar(env=group_env)
+    done = subprocess.run(
+        [sys.executable, str(Path(PROGRAM).with_name("reader.py")), str(READER), str(GROUP), "exporter"],
+        env=group_env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "the group has an exporter already" in done.stderr
+    assert first.process.poll() is None
+
+
+def test_a_group_that_cannot_be(plain_env):
+    """It is said on one line, and the program is recorded in private memory."""
+    for settings, words in (
+        ({"GC_OTEL_GROUP": "no-such-group"}, "there is no group no-such-group"),
+        ({"GC_OTEL_GROUP": "a b"}, "it takes a group's name or number"),
+    ):
+        done = subprocess.run(
+            [sys.executable, PROGRAM],
+            env={**plain_env, **settings},
+            input="",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert words in done.stderr
+
+
 def test_the_own_limit_is_the_one_that_is_seen_from_outside():
     """Both readers have one answer for this process."""
     assert OwnLimit().read() == LimitReader().read()
