@@ -19,6 +19,7 @@ from benchmarks import (
     fleet,
     footprint,
     growth,
+    holders,
     rules,
     run_footprint,
     run_service,
@@ -42,6 +43,7 @@ _ALL: Final = (
     fleet,
     brief,
     census,
+    holders,
     rules,
     growth,
 )
@@ -56,7 +58,7 @@ def main() -> int:
     results = []
     print(f"CPython {platform.python_version()} on {platform.system()} {platform.machine()}", flush=True)
     for name in options.only or BENCHMARKS:
-        more = {"full": True} if options.full and name == census.NAME else {}
+        more = {"full": True} if options.full and name in (census.NAME, holders.NAME) else {}
         result = BENCHMARKS[name].run(quick=options.quick, **more)
         if options.quick:
             result = replace(result, rows=tuple(replace(row, verdict=NO_VERDICT) for row in result.rows))
@@ -72,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, no verdicts: whether it runs, not how fast it is"
     )
-    parser.add_argument("--full", action="store_true", help="census: a heap of ten million objects too (3 GB)")
+    parser.add_argument("--full", action="store_true", help="census, holders: a heap of ten million objects too (3 GB)")
     parser.add_argument(
         "--only", action="extend", type=_names, metavar="NAME[,NAME...]", help=f"some of {', '.join(BENCHMARKS)}"
     )

@@ -28,6 +28,8 @@ _LABELS: Final = {
     "twin": "the same, Python twin",
     "counter": "Counter(map(type, gc.get_objects()))",
     "objgraph": "objgraph.typestats()",
+    "muppy": "pympler: muppy.get_objects() and summary.summarize()",
+    "guppy": "guppy3: hpy().heap()",
     "cycles": "gc_otel.find_cycles()",
 }
 
@@ -47,6 +49,8 @@ def _rows(objects: int, answer: dict[str, Any]) -> list[Row]:
     rows = []
     for name, label in _LABELS.items():
         if name not in samples:
+            if name in answer["missing"]:
+                rows.append(Row(f"{label}, {objects:,} objects", None, "ms", note=answer["missing"][name]))
             continue
         ratio = _ratio(samples[name], samples["collect"])
         more: dict[str, Any] = {"ratio": ratio, "note": "ratio to gc.collect()"}

@@ -67,3 +67,13 @@ def test_who_holds() -> None:
     assert " module __main__\n └ .PENDING  dict  len 3,000      ← accumulation point\n" in text
     assert "    └ [str key]  __main__.Session ×3,000" in text
     assert "garbage cycles: 0" in text
+
+
+def test_freeze() -> None:
+    """What was put aside is no longer walked, and lives on."""
+    text = run("freeze.py")
+    before, after = (float(each) for each in re.findall(r"full ([\d.]+) ms", text))
+    assert after < before / 5
+    (aside,) = re.findall(r"([\d,]+) objects put aside", text)
+    assert int(aside.replace(",", "")) > 300_000
+    assert "100,000 routes as alive as before" in text

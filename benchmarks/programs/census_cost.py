@@ -16,6 +16,7 @@ from gc_otel import _native
 from gc_otel.heap.counting import count_heap
 from gc_otel.heap.names import named_containers
 
+SMALL_OBJECTS = 200_000
 OBJECTS_IN_SESSION = 4  # itself, a list, a dict in it, a list in that
 
 
@@ -32,6 +33,22 @@ def spent_ms(call: Callable[[], object]) -> float:
     began_ns = time.perf_counter_ns()
     call()
     return (time.perf_counter_ns() - began_ns) / 1e6
+
+
+def add_others(calls: dict[str, Callable[[], object]], missing: dict[str, str]) -> None:
+    """What is not installed is told."""
+    try:
+        from pympler import muppy, summary
+
+        calls["muppy"] = lambda: summary.summarize(muppy.get_objects())
+    except ImportError:
+        missing["muppy"] = "pympler is not installed"
+    try:
+        from guppy import hpy
+
+        calls["guppy"] = hpy().heap
+    except ImportError:
+        missing["guppy"] = "guppy3 is not installed"
 
 
 def main() -> None:
@@ -51,7 +68,11 @@ def main() -> None:
         "cycles": gc_otel.find_cycles,
     }
     missing = {"native": reason} if extension is None else {}
-    if objects <= 200_000:
+    if objects <= SMALL_OBJECTS:
+        add_others(calls, missing)
+    else:
+        missing |= dict.fromkeys(("muppy", "guppy"), "minutes for each round: measured on the small heap only")
+    if objects <= SMALL_OBJECTS:
         calls["twin"] = lambda: count_heap([], 0)
     gc.collect()
     gc.disable()
