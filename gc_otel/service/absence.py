@@ -6,9 +6,6 @@ names of variables of ours.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from gc_otel.service.control import Followed
 from gc_otel.service.onlooker import Program, environment_of, family, flags_of, has_gc_otel, lineage, look
+from gc_otel.service.saying import say_without_waiting
 
 if TYPE_CHECKING:
     from gc_otel.service.recorded import Recorded
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 4.0
 
 _OLDEST: Final = (3, 10)
-_LINE_BYTES_MOST: Final = select.PIPE_BUF
 
 
 @dataclass(slots=True)
@@ -75,20 +72,8 @@ class Absence:
 
 
 def warn(followed: Followed, line: str) -> bool:
-    """Say a line on the launcher's standard error, unless that would wait; returns whether it was said.
-
-    A descriptor's flags are the program's as well, so it is asked for room first rather than made
-    non-blocking; what fits into PIPE_BUF is written as a whole or not at all.
-    """
-    if followed.stderr_fd is None:
-        return False
-    poll = select.poll()
-    poll.register(followed.stderr_fd, select.POLLOUT)
-    with contextlib.suppress(OSError):
-        if any(flags & select.POLLOUT for _, flags in poll.poll(0)):
-            raw = f"gc_otel: {line}".encode("utf-8", "replace")[: _LINE_BYTES_MOST - 1]
-            return os.write(followed.stderr_fd, raw + b"\n") > 0
-    return False
+    """Say a line on the launcher's standard error, unless that would wait; returns whether it was said."""
+    return followed.stderr_fd is not None and say_without_waiting(followed.stderr_fd, f"gc_otel: {line}")
 
 
 def explain(followed: Followed, proc: Path = Path("/proc")) -> str:

@@ -8,7 +8,6 @@ that it is over is put away by the next exporter, and not counted again.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,9 +18,10 @@ from gc_otel.flight.folder import Folder
 from gc_otel.service.endings import Ending
 from gc_otel.service.kernel import exit_status, has_ended
 from gc_otel.service.killings import Killings
-from gc_otel.service.reasons import ExitStatus
+from gc_otel.service.reasons import UNKNOWN, ExitStatus
 from gc_otel.service.recorded import Recorded
 from gc_otel.service.remains import make_ending
+from gc_otel.service.saying import say_without_waiting
 from gc_otel.service.tomb import Tomb
 from gc_otel.service.totals import Totals
 
@@ -30,6 +30,8 @@ NoteFault = Callable[[str, BaseException], None]
 #: A process gives its lock up a moment before its pidfd says that it has ended.  One that does not say so for a
 #: second has not ended: it became another program (exec).
 _PATIENCE_NS: Final = 1_000_000_000
+
+_STDERR_FD: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Burial:
             self._killings.look()
             ready = [each for each in self._gone if at_once or each.is_decided]
             self._gone = [each for each in self._gone if each not in ready]
-            decided = [self._decide(each) for each in ready]
+            decided = [each for gone in ready if (each := self._decide(gone)) is not None]
         if not self._has_looked:
             # All that live have been found by now: who was counted before and has no file any more ended meanwhile.
             self._totals.vanished(self._names())
@@ -137,14 +139,19 @@ class Burial:
     def _names(self) -> set[str]:
         return {path.stem for path in self._folder.files()}
 
-    def _decide(self, gone: _Gone) -> _Decided:
-        recorded = gone.recorded
+    def _decide(self, gone: _Gone) -> _Decided | None:
+        """Count its end; None where more than that failed: then its file stays where it is, for the next exporter."""
+        recorded, service = gone.recorded, gone.recorded.identity.service_name
         try:
             ending = self._ending(gone) if gone.is_death else None
+        except Exception as error:  # noqa: BLE001 - contained and noted: it has ended all the same, and the others are buried
+            self._note_fault(f"end of process {recorded.identity.pid}", error)
+            self._totals.end(gone.name, service, UNKNOWN)
+            recorded.let_go()
+            return None
         finally:
             self._killings.forget(recorded)
-        reason = None if ending is None else ending.reason
-        is_news = self._totals.end(gone.name, recorded.identity.service_name, reason)
+        is_news = self._totals.end(gone.name, service, None if ending is None else ending.reason)
         return _Decided(recorded, ending, is_news)
 
     def _ending(self, gone: _Gone) -> Ending:
@@ -192,8 +199,8 @@ def _may_be_a_kill(status: ExitStatus | None, *, is_marked: bool) -> bool:
 
 
 def say_ending(ending: Ending) -> None:
-    """One line on standard error, which an exporter beside a program has not."""
-    print(line_of(ending), file=sys.stderr, flush=True)
+    """One line on standard error, which an exporter beside a program has not; lost where nobody reads it."""
+    say_without_waiting(_STDERR_FD, line_of(ending))
 
 
 def line_of(ending: Ending) -> str:

@@ -21,6 +21,7 @@ RECORDS_MOST: Final = 100
 CLEAN_RECORDS_MOST: Final = 50
 _CLEAN_SUFFIX: Final = ".clean" + RECORD_SUFFIX
 
+_TEMPORARY_SUFFIX: Final = "-new"
 _OPEN_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -83,9 +84,11 @@ class Tomb:
                 suffix = next((each for each in (_CLEAN_SUFFIX, RECORD_SUFFIX, SUFFIX) if name.endswith(each)), None)
                 if suffix is not None:
                     self._names[suffix].append(name)
+                elif name.endswith(_TEMPORARY_SUFFIX):  # an exporter was killed while it wrote that
+                    (self._path / name).unlink(missing_ok=True)
 
     def _write(self, path: Path, raw: bytes) -> None:
-        temporary = path.with_name(path.name + "-new")
+        temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
         descriptor = os.open(temporary, _OPEN_FLAGS, 0o600)
         try:
             with open(descriptor, "wb") as file:

@@ -19,6 +19,7 @@ from gc_otel.service import burial as burials
 from gc_otel.service import kernel
 from gc_otel.service.burial import line_of
 from gc_otel.service.endings import Ending, endings_folder, read_endings
+from gc_otel.service.saying import say_without_waiting
 from gc_otel.service.tomb import CLEAN_RECORDS_MOST, RECORDS_MOST
 
 PROGRAM = Path(__file__).parents[1] / "programs" / "ending.py"
@@ -332,3 +333,50 @@ def test_a_strange_proc(tmp_path, text):
     assert kernel.start_ticks(1, tmp_path) is None
     assert kernel.exit_status(-1, 1, 5, tmp_path) is None
     assert kernel.start_ticks(2, tmp_path) is None
+
+
+def test_an_end_that_cannot_be_told_hides_no_other(service, program, buried, folder, monkeypatch):
+    """Whatever fails with one: it has ended, for an unknown reason, and its file stays."""
+    first, second = program("SIGKILL"), program("SIGKILL")
+    service.turn()
+    tell = service.burial._ending
+
+    def fail(gone: Any) -> Ending:
+        if gone.recorded.identity.pid == first.pid:
+            raise RuntimeError("nonsense")
+        return tell(gone)
+
+    monkeypatch.setattr(service.burial, "_ending", fail)
+    first.end()
+    second.end()
+    assert buried(second.pid).reason == "SIGKILL, cause unknown"
+    while sum(ended(service).values()) < 2:
+        service.turn()
+    assert ended(service) == {"SIGKILL, cause unknown": 1, "unknown": 1}
+    assert [path.name for path in folder.files()] == [first.path.name]
+    assert "nonsense" in service.ledger.faults[0].text
+
+
+def test_what_a_killed_exporter_left_half_written_goes(service, program, buried, folder):
+    """With the first end that the next one keeps."""
+    folder.endings.path.mkdir(mode=0o700)
+    (folder.endings.path / "1-a.json-new").write_text("half")
+    started = program("SIGKILL")
+    service.turn()
+    started.end()
+    buried(started.pid)
+    assert not list(folder.endings.path.glob("*-new"))
+
+
+def test_a_line_for_nobody_is_lost(capfd):
+    """Said where somebody reads; where a pipe is full or closed, nothing waits and nothing raises."""
+    assert say_without_waiting(2, "gc-otel: \N{SNOWMAN}")
+    assert capfd.readouterr().err == "gc-otel: \N{SNOWMAN}\n"
+    reading, writing = os.pipe()
+    while say_without_waiting(writing, "x" * 5000):
+        pass
+    assert len(os.read(reading, 4096)) == 4096
+    os.close(reading)
+    assert not say_without_waiting(writing, "x")
+    os.close(writing)
+    assert not say_without_waiting(writing, "x")
