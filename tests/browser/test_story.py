@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -136,7 +137,7 @@ def explain_by_keyboard(page):
 
 def who_holds(page):
     """The type, its holder with the accumulation point, and the graph as a file."""
-    page.locator("button.type", has_text="leaky.Basket").first.click()
+    page.locator("button.type", has_text=re.compile(r"^leaky\.Basket$")).click()
     page.wait_for_selector(".node.hot")
     assert "BASKETS" in page.locator(".holders-lead").inner_text()
     with page.expect_download() as download:
@@ -148,6 +149,9 @@ def who_holds(page):
     before = page.locator(".graph-canvas svg > g").get_attribute("transform")
     page.keyboard.press("+")
     assert page.locator(".graph-canvas svg > g").get_attribute("transform") != before
+    page.get_by_role("combobox", name="What to show").select_option("backrefs")
+    page.wait_for_selector(".graph-canvas[aria-label^='Some objects of leaky.Basket']")
+    assert page.locator(".node.root").count() >= 1
 
 
 def export(page, first, tab, tmp_path, worker):

@@ -7,13 +7,15 @@
 
   const PHASES = { waiting: "waiting for the process", taken: "taken" };
   const WORDS = { census: "Census", cycles: "Garbage cycles", why: "Holders", graph: "Graph" };
+  const IN = /^\w+ in /;
+  const SHOWN = { ways: "All of them, as merged ways", backrefs: "Single objects, and what holds them", refs: "Single objects, and what they hold" };
   const estimated = (row, value) => `${row.estimated ? "~" : ""}${value}`;
 
   class Heap {
     constructor(process) {
       Object.assign(this, { process, base: `${process.base}/heap`, answers: new Map(), requests: [], verbs: [], parts: new Map() });
       const query = new URLSearchParams(location.search);
-      this.chosen = { census: query.get("census"), against: query.get("against"), cycles: query.get("cycles"), type: query.get("type"), why: query.get("why") };
+      this.chosen = { census: query.get("census"), against: query.get("against"), cycles: query.get("cycles"), type: query.get("type"), show: query.get("show") };
       this.ask = h("div", { class: "asks" });
       this.running = h("div", { class: "running", role: "status", "aria-live": "polite" });
       this.census = h("section", { class: "card" });
@@ -85,16 +87,30 @@
       return earlier.find((each) => each.id === this.chosen.against) || earlier[0] || null;
     }
 
+    /* What is asked for the chosen type: merged ways, or single objects in one direction. */
+    whyAsk() {
+      const { type, show } = this.chosen;
+      return show in SHOWN && show !== "ways" ? ["graph", { type, direction: show }] : ["why", { type }];
+    }
+
     whyRequest() {
       if (!this.chosen.type) return null;
-      const same = this.requests.filter((each) => each.verb === "why" && each.arguments.type === this.chosen.type);
-      return same.find((each) => each.id === this.chosen.why && each.state === "done") || same.find((each) => each.state === "done") || null;
+      const [verb, wanted] = this.whyAsk();
+      return this.done(verb).find((each) => Object.entries(wanted).every(([name, value]) => each.arguments[name] === value)) || null;
+    }
+
+    /* Asks the process where it has not answered that yet. */
+    askWhy(again) {
+      const [verb, wanted] = this.whyAsk();
+      if (IN.test(this.chosen.type)) return;
+      if (this.alive && this.verbs.includes(verb) && (again || !this.whyRequest())) this.send(verb, wanted);
+      else this.lookNow();
     }
 
     async send(verb, body) {
       await this.process.page.contained(async () => {
         const taken = await g.post(`${this.base}/${verb}`, body || {});
-        if (verb !== "why") this.chosen[verb] = null; // show the newest
+        if (verb in this.chosen) this.chosen[verb] = null; // show the newest
         this.requests = [taken, ...this.requests.filter((each) => each.id !== taken.id)];
         this.showRunning();
         this.lookNow();
@@ -120,12 +136,12 @@
     }
 
     /* A click on a type: who holds it. */
-    hold(type) {
+    hold(name) {
+      // Plain containers are named by their owner: of an object, whose holders are theirs, or in something with a name.
+      const type = name.replace(/^\w+ of /, "");
       this.chosen.type = type;
-      this.chosen.why = null;
       this.remember();
-      if (!this.whyRequest() && this.alive && this.verbs.includes("why")) this.send("why", { type });
-      else this.lookNow();
+      this.askWhy(false);
       this.showParts();
       this.why.scrollIntoView({ block: "nearest" });
     }
@@ -219,13 +235,16 @@
       const type = this.chosen.type;
       const request = this.whyRequest();
       const answer = request && this.answers.get(request.id);
-      const made = { mark: `${type} ${request?.id} ${Boolean(answer)} ${this.alive}` };
+      const [verb] = this.whyAsk();
+      const made = { mark: `${type} ${this.chosen.show} ${request?.id} ${Boolean(answer)} ${this.alive}` };
       made.content = () => {
-        const again = this.alive && this.verbs.includes("why") && h("button", { class: "quiet", type: "button", onclick: () => this.send("why", { type }) }, answer ? "Look again" : "Look now");
+        const show = h("select", { "aria-label": "What to show", onchange: (event) => (this.choose("show", event.target.value), this.askWhy(false), this.showParts()) }, Object.entries(SHOWN).map(([value, title]) => h("option", { value, selected: value === (this.chosen.show || "ways") }, title)));
+        const again = this.alive && this.verbs.includes(verb) && h("button", { class: "quiet", type: "button", onclick: () => this.askWhy(true) }, answer ? "Look again" : "Look now");
         const close = h("button", { class: "quiet", type: "button", onclick: () => (this.choose("type", null), this.showParts()) }, "Close");
-        const head = h("header", {}, h("h2", {}, "Who holds ", h("code", {}, type || ""), g.hint("holders")), h("div", { class: "pickers" }, again, " ", close));
+        const head = h("header", {}, h("h2", {}, "Who holds ", h("code", {}, type || ""), g.hint("holders")), h("div", { class: "pickers" }, show, " ", again, " ", close));
+        if (IN.test(type || "")) return [h("header", {}, h("h2", {}, h("code", {}, type)), close), h("p", {}, "This is a plain container, and its name says where it is: ", h("code", {}, type.replace(IN, "")), ".")];
         if (!answer) return [head, h("p", { class: "none" }, this.alive ? "The process is asked; it searches from its modules, frames and tasks." : "This was not asked.")];
-        const holders = new g.Holders(answer);
+        const holders = verb === "graph" ? new g.Objects(answer) : new g.Holders(answer);
         made.destroy = () => holders.destroy();
         return [head, holders.node];
       };
