@@ -219,6 +219,9 @@ class ProcessSampler:
 
     def _memory(self) -> tuple[int, int]:
         info = self._process.memory_info()
+        # On its way out: the kernel has taken its memory back, and does not call it a zombie yet.
+        if info.rss == 0 and not self._own:
+            raise self._gone(self._pid)
         return info.rss, info.vms
 
     def _cpu(self) -> tuple[int, int]:

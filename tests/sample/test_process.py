@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -101,6 +102,7 @@ def test_disabled_is_read_only(rig) -> None:
         ("status", "zombie"),
         ("status", psutil.NoSuchProcess(PID)),
         ("memory_info", psutil.NoSuchProcess(PID)),
+        ("memory_info", SimpleNamespace(rss=0, vms=0)),  # on its way out, its memory taken back
         ("num_fds", psutil.ZombieProcess(PID)),
     ],
 )
