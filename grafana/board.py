@@ -137,7 +137,7 @@ def annotate_processes(board: Board) -> None:
     uptime = pick("process.uptime")
     who = "{{service_name}} {{instance}} {{process_pid}}"
     board.annotate("Process started", f"count by ({BY_PROCESS}) ({uptime} < 120)", who, "blue")
-    now, before = (f"group by ({BY_VERSION}) (target_info{{{SELECTED}}}{offset})" for offset in ("", " offset 5m"))
+    now, before = (f"group by ({BY_VERSION}) (target_info{{{SELECTED}}}{offset})" for offset in ("", " offset 2m"))
     board.annotate("New version", f"{now} unless {before}", "{{job}} {{service_name}} {{service_version}}", "purple")
     # Four minutes: increase() needs two samples, and a minute between scrapes is usual.
     board.annotate(

@@ -30,7 +30,7 @@ def build() -> Board:
         span="6h",
         variables=VARIABLES[:4],
     )
-    new, old = (f"group by ({BY_VERSION}) ({_of(of.SERVICE_VERSIONS)}{offset})" for offset in ("", " offset 5m"))
+    new, old = (f"group by ({BY_VERSION}) ({_of(of.SERVICE_VERSIONS)}{offset})" for offset in ("", " offset 2m"))
     board.annotate("New version", f"{new} unless {old}", "{{job}} {{service_name}} {{service_version}}", "purple")
     board.annotate("OOM kill", f"{_of(of.ENDED, OOM_KILL)} > 0.5", "{{job}} {{service_name}}: {{reason}}", "red")
     _now(board)
