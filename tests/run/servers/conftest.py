@@ -41,6 +41,11 @@ class Seen:
         by_generation = self.numbers["cpython_gc_collections_total"]
         return tuple(int(by_generation[str(number)]) for number in range(3))  # type: ignore[return-value]
 
+    def beyond(self, told: dict[str, Any]) -> list[int]:
+        """Collections by generation that the process told of, since its fork, and the page has not; negative: the page has more."""
+        rows = zip(told["counts"], *told["inherited"], self.collections, strict=True)
+        return [min(0, now - before - shown) or max(0, now - after - shown) for now, before, after, shown in rows]
+
 
 #: What must never fall.
 RISING = ("cpython_gc_collections_total", "cpython_gc_collected_objects_total", "cpython_gc_duration_seconds_sum")

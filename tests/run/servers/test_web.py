@@ -68,14 +68,6 @@ def serve(run, in_programs, port, address_of_the_folder, scraper, need):
     return start
 
 
-def beyond(told, seen):
-    """Collections by generation that the process knows of and the page does not, since its fork."""
-    return [
-        mine - inherited - shown
-        for mine, inherited, shown in zip(told["counts"], told["inherited"], seen.collections, strict=True)
-    ]
-
-
 @pytest.mark.parametrize("name", WEB)
 def test_every_worker_counts_as_its_own_collector(serve, answers, eventually, flight_dir, name):
     """Two workers and their parent; what each tells of itself is on the page, to the last collection."""
@@ -92,10 +84,10 @@ def test_every_worker_counts_as_its_own_collector(serve, answers, eventually, fl
     eventually(both_have_answered)
     page = scraper.look()
     assert told.keys() | {started.process.pid} <= page.keys()
-    first = {pid: beyond(each, page[pid]) for pid, each in told.items()}
+    first = {pid: page[pid].beyond(each) for pid, each in told.items()}
     for pid, each in told.items():
         assert each["parent"] == started.process.pid
-        if any(each["inherited"]):
+        if any(each["inherited"][1]):
             assert first[pid] == [0, 0, 0]
         else:
             assert server is uvicorn
@@ -112,7 +104,7 @@ def test_every_worker_counts_as_its_own_collector(serve, answers, eventually, fl
     page = scraper.look()
     for pid, each in told.items():
         assert each["counts"] > before[pid]["counts"]
-        assert beyond(each, page[pid]) == first[pid]
+        assert page[pid].beyond(each) == first[pid]
     started.process.send_signal(signal.SIGTERM)
     assert started.process.wait(60) in (0, -signal.SIGTERM)
     if "still:wsgi" in options:  # uvicorn raises the signal again when all is done, and so ends by it
@@ -135,7 +127,7 @@ def test_workers_are_replaced(serve, answers, eventually, name):
     replaced = list(last)[:3]
     eventually(lambda: not scraper.look().keys() & set(replaced), "workers that have ended are on the page")
     for pid in replaced:
-        missing = beyond(last[pid], scraper.seen[pid])
+        missing = scraper.seen[pid].beyond(last[pid])
         # The interpreter's own end collects too; what it collected at its start is told by nobody.
-        assert sum(missing) < (1 if any(last[pid]["inherited"]) else BEFORE_THE_FIRST_LINE_MOST)
+        assert sum(missing) < (1 if any(last[pid]["inherited"][1]) else BEFORE_THE_FIRST_LINE_MOST)
     assert scraper.seen[started.process.pid].last_page == scraper.pages

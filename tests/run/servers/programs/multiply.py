@@ -41,10 +41,15 @@ def wait_and_let_go(folder: str, children: int = CHILDREN) -> None:
     os.write(pipe, b"." * children)
 
 
-def by_multiprocessing(folder: str, method: str) -> None:
+def context_of(method: str) -> Any:
     context = multiprocessing.get_context(method)
     if method == "forkserver":  # so that it, too, notes what its children inherit
         context.set_forkserver_preload(["still"])
+    return context
+
+
+def by_multiprocessing(folder: str, method: str) -> None:
+    context = context_of(method)
     children = [context.Process(target=child, args=(folder,)) for _ in range(CHILDREN)]
     for each in children:
         each.start()
@@ -55,7 +60,7 @@ def by_multiprocessing(folder: str, method: str) -> None:
 
 
 def by_pool(folder: str, method: str) -> None:
-    context = multiprocessing.get_context(method)
+    context = context_of(method)
     with concurrent.futures.ProcessPoolExecutor(CHILDREN, mp_context=context) as pool:
         jobs = [pool.submit(child, folder) for _ in range(CHILDREN)]
         wait_and_let_go(folder)
@@ -117,6 +122,7 @@ WAYS = {
     "multiprocessing, spawn": lambda folder: by_multiprocessing(folder, "spawn"),
     "multiprocessing, forkserver": lambda folder: by_multiprocessing(folder, "forkserver"),
     "futures, fork": lambda folder: by_pool(folder, "fork"),
+    "futures, forkserver": lambda folder: by_pool(folder, "forkserver"),
     "futures, spawn": lambda folder: by_pool(folder, "spawn"),
     "subprocess": by_subprocess,
     "double fork": by_double_fork,

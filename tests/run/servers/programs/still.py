@@ -1,7 +1,8 @@
 """Services whose every answer says what the collector of the answering process has counted, and then holds it still.
 
 The collector stays off until the process is asked again, so that nothing is collected between the answer and the page
-that is compared with it.  ``before``: what a forked process inherited, noted by a hook of this module's own.
+that is compared with it.  ``inherited``: what a forked process had counted before it began, from hooks of this module's own:
+just before the fork in its parent, and just after it; between the two a hook of somebody else's may collect.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import json
 import os
 from typing import Any
 
-INHERITED = [0, 0, 0]
+INHERITED = [[0, 0, 0], [0, 0, 0]]
 
 
 def counts() -> list[int]:
     return [each["collections"] for each in gc.get_stats()]
 
 
-def _note() -> None:
-    INHERITED[:] = counts()
+def _note(which: int) -> None:
+    INHERITED[which][:] = counts()
 
 
-os.register_at_fork(after_in_child=_note)
+os.register_at_fork(before=lambda: _note(0), after_in_child=lambda: _note(1))
 
 
 def tell() -> dict[str, Any]:
