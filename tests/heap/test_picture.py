@@ -13,6 +13,9 @@ import pytest
 import gc_otel
 from gc_otel.heap.drawing import to_dot, to_html
 from gc_otel.heap.picture import NODES_MOST, Picture, picture_of
+from gc_otel.heap.tracked import can_list
+
+pytestmark = pytest.mark.skipif(not can_list(), reason="refused without the extension before 3.14")
 
 
 class Order:
