@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import (
+    always_on,
     brief,
     callback,
     census,
@@ -44,6 +45,7 @@ _ALL: Final = (
     brief,
     census,
     holders,
+    always_on,
     rules,
     growth,
 )

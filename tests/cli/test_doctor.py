@@ -301,3 +301,42 @@ def test_the_memory_limit_is_told_with_its_source(monkeypatch, read, status, wor
     monkeypatch.setattr(cgroup.LimitReader, "read", read)
     (check,) = installation.check_memory_limit()
     assert (check.status, words in check.finding) == (status, True)
+
+
+def _heap_lines(**changes):
+    """What is said of a process whose census and cycle sampler are in that state."""
+    from types import SimpleNamespace
+
+    from gc_otel.cli.checks import flight as checks
+
+    census = {
+        "state": "on",
+        "taken_ns": 1,
+        "hold_ns": 2_000_000,
+        "censuses": 3,
+        "due_ns": 9,
+        "garbage_objects": 0,
+        "garbage": (),
+    }
+    cycles = {"state": "on", "samples": (0, 0, 0), "longest_ns": 100_000}
+    census.update({key: value for key, value in changes.items() if key in census})
+    cycles.update({key[7:]: value for key, value in changes.items() if key.startswith("cycles_")})
+    snapshot = SimpleNamespace(census=SimpleNamespace(**census), cycles=SimpleNamespace(**cycles))
+    return [each.finding for each in checks._heap("process 1", SimpleNamespace(snapshot=snapshot))]
+
+
+def test_it_says_how_the_heap_is_looked_at():
+    """What a census costs, why there is none, and what the collector gave up on."""
+    from types import SimpleNamespace
+
+    from gc_otel.flight import layout
+
+    assert _heap_lines() == ["3 censuses, the last held the GIL for 2.0 ms"]
+    assert "GC_OTEL_CENSUS is off" in _heap_lines(state="off")[0]
+    costly = _heap_lines(state="costly", hold_ns=300_000_000)[0]
+    assert "it is taken rarely; the last one held the GIL for 300.0 ms" in costly
+    assert "none is taken; none was taken yet" in _heap_lines(state="costly", taken_ns=0, due_ns=layout.ABSENT)[0]
+    lost = (SimpleNamespace(name="app.Lost", objects=2),)
+    assert "2 objects in gc.garbage (2 x app.Lost)" in _heap_lines(garbage_objects=2, garbage=lost)[1]
+    assert "audit hooks" in _heap_lines(cycles_state="audited")[1]
+    assert "5 sampled collections" in _heap_lines(cycles_samples=(5, 0, 0))[1]

@@ -105,6 +105,7 @@ def check_process(process: Process) -> Iterator[Check]:
             "The program was not disturbed and the rest goes on. A fault of gc_otel's own is worth a bug report.",
         )
     yield from _dropped(group, process)
+    yield from _heap(group, process)
     yield from _monitor(group, process)
     if collector.torn:
         yield warn(
@@ -129,6 +130,54 @@ def _dropped(group: str, process: Process) -> Iterator[Check]:
     for reason, remedy in remedies.items():
         if counts[reason]:
             yield warn(group, f"{count_text(counts[reason])} collections dropped, reason {reason}", remedy)
+
+
+_CENSUS_WORDS = {
+    "off": "no census: GC_OTEL_CENSUS is off",
+    "unsupported": "no census: without a GIL, or without the native recorder below Python 3.12, none is safe beside the program",
+}
+_CYCLES_WORDS = {
+    "off": "no cycle sampler: GC_OTEL_CYCLES is off",
+    "python": "no cycle sampler: it needs the native recorder",
+    "freethreaded": "no cycle sampler: without a GIL reference counts are split between threads",
+    "incremental": "no cycle sampler: this collector is incremental",
+    "audited": "no cycle sampler: the program has audit hooks, which it would call inside a collection",
+    "failed": "no cycle sampler: its memory could not be had",
+}
+
+
+def _heap(group: str, process: Process) -> Iterator[Check]:
+    """How the heap is looked at, and what that costs."""
+    census, cycles = process.snapshot.census, process.snapshot.cycles
+    if census is not None and census.state in _CENSUS_WORDS:
+        yield ok(group, _CENSUS_WORDS[census.state])
+    elif census is not None and census.state == "costly":
+        held = (
+            f"the last one held the GIL for {census.hold_ns / 1e6:.1f} ms" if census.taken_ns else "none was taken yet"
+        )
+        never = census.due_ns == layout.ABSENT
+        often = "none is taken" if never else "it is taken rarely"
+        yield ok(group, f"its heap is so large that a census would hold the GIL for more than 50 ms: {often}; {held}")
+    elif census is not None and census.taken_ns:
+        yield ok(
+            group,
+            f"{count_text(census.censuses)} censuses, the last held the GIL for {census.hold_ns / 1e6:.1f} ms",
+        )
+    if census is not None and census.garbage_objects:
+        names = ", ".join(f"{each.objects} x {each.name}" for each in census.garbage)
+        yield warn(
+            group,
+            f"{count_text(census.garbage_objects)} objects in gc.garbage ({names or 'too many to name'})",
+            "The collector gave up on them, or DEBUG_SAVEALL keeps them: they are never freed.",
+        )
+    if cycles is not None and cycles.state in _CYCLES_WORDS:
+        yield ok(group, _CYCLES_WORDS[cycles.state])
+    elif cycles is not None and any(cycles.samples):
+        yield ok(
+            group,
+            f"garbage cycles named from {count_text(sum(cycles.samples))} sampled collections, the longest examination "
+            f"took {cycles.longest_ns / 1e6:.1f} ms",
+        )
 
 
 def _monitor(group: str, process: Process) -> Iterator[Check]:
