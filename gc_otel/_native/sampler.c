@@ -273,7 +273,9 @@ list_young(gco_sampler *sampler, gco_heap *heap, unsigned generation)
     }
     for (unsigned i = 0; i <= generation && result == LISTED; i++) {
         size_t size = (size_t)PyList_GET_SIZE(lists[i]);
-        memcpy(heap->objects + heap->count, ((PyListObject *)lists[i])->ob_item, size * sizeof(PyObject *));
+        if (size > 0) { /* an empty list has no items to point at */
+            memcpy(heap->objects + heap->count, ((PyListObject *)lists[i])->ob_item, size * sizeof(PyObject *));
+        }
         heap->count += (uint32_t)size;
     }
     for (unsigned i = 0; i <= generation; i++) {
