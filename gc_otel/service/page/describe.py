@@ -66,8 +66,8 @@ def row(subject: Subject) -> dict[str, Any]:
         "ended": None if subject.ending is None else ended_object(subject.ending),
         "lately": None if lately is None else figures_object(lately),
         "rss_bytes": memory.rss_bytes if memory is not None else _last(subject, "rss_bytes"),
-        "limit_bytes": memory.limit_bytes if memory is not None else _last(subject, "limit_bytes"),
-        "limit_source": memory.limit_source if memory is not None else "unknown",
+        "limit_bytes": _limit_bytes(subject),
+        "limit_source": _limit_source(subject),
         "memory_share": _share(subject),
         "growth_bytes_per_h": growth_bytes_per_h(subject.points),
         "sparkline": {
@@ -174,11 +174,24 @@ def _lately(subject: Subject) -> Figures | None:
     return figures(subject.snapshot.collector, subject.before, since_ns=since_ns, now_ns=now_ns)
 
 
+def _limit_bytes(subject: Subject) -> int | None:
+    """Of the living as sampled; of the dead what the exporter last saw, where their file has none."""
+    memory, ending = subject.snapshot.memory, subject.ending
+    known = memory.limit_bytes if memory is not None else _last(subject, "limit_bytes")
+    return ending.limit_bytes if known is None and ending is not None else known
+
+
+def _limit_source(subject: Subject) -> str:
+    memory, ending = subject.snapshot.memory, subject.ending
+    if memory is not None and memory.limit_bytes is not None:
+        return memory.limit_source
+    return ending.limit_source if ending is not None else "unknown"
+
+
 def _share(subject: Subject) -> float | None:
     memory = subject.snapshot.memory
-    if memory is not None:
-        return memory_share(memory.rss_bytes, memory.limit_bytes)
-    return memory_share(_last(subject, "rss_bytes"), _last(subject, "limit_bytes"))
+    rss_bytes = memory.rss_bytes if memory is not None else _last(subject, "rss_bytes")
+    return memory_share(rss_bytes, _limit_bytes(subject))
 
 
 def _last(subject: Subject, name: str) -> int | None:

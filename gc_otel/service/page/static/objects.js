@@ -31,7 +31,7 @@
         { class: `node ${this.asked.has(node.number) ? "root" : ""}`, transform: `translate(${x - WIDTH / 2},${y - HEIGHT / 2})` },
         s("title", {}, words),
         s("rect", { width: WIDTH, height: HEIGHT, rx: 8 }),
-        s("text", { x: 12, y: 19, class: "node-name" }, g.shortened(node.name || node.type, 28)),
+        s("text", { x: 12, y: 19, class: "node-name" }, g.shortened(node.name || node.type, 26)),
         s("text", { x: 12, y: 36, class: "node-sub" }, parts.filter(Boolean).join(" · ")),
         node.left_out ? s("text", { x: WIDTH - 12, y: 29, "text-anchor": "end", class: "node-more" }, `+${g.count(node.left_out)}`) : null,
       );
