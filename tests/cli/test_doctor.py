@@ -331,7 +331,7 @@ def test_it_says_how_the_heap_is_looked_at():
 
     from gc_otel.flight import layout
 
-    assert _heap_lines() == ["3 censuses, the last held the GIL for 2.0 ms"]
+    assert _heap_lines() == ["censuses taken: 3, the last held the GIL for 2.0 ms"]
     assert "GC_OTEL_CENSUS is off" in _heap_lines(state="off")[0]
     costly = _heap_lines(state="costly", hold_ns=300_000_000)[0]
     assert "it is taken rarely; the last one held the GIL for 300.0 ms" in costly

@@ -161,7 +161,7 @@ def _heap(group: str, process: Process) -> Iterator[Check]:
     elif census is not None and census.taken_ns:
         yield ok(
             group,
-            f"{count_text(census.censuses)} censuses, the last held the GIL for {census.hold_ns / 1e6:.1f} ms",
+            f"censuses taken: {count_text(census.censuses)}, the last held the GIL for {census.hold_ns / 1e6:.1f} ms",
         )
     if census is not None and census.garbage_objects:
         names = ", ".join(f"{each.objects} x {each.name}" for each in census.garbage)
