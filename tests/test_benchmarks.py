@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -115,3 +118,48 @@ def test_a_made_process_has_no_more_series_than_are_allowed() -> None:
 
     mine = [line for line in generate(1, 0) if 'process_pid="' in line and not line.startswith("target_info")]
     assert 100 < len(mine) <= 150
+
+
+@pytest.mark.parametrize("word", ["keep-alive", "close"])
+def test_the_client_counts_what_it_asks_for(word) -> None:
+    """As many answers as requests, whatever is in flight, over connections that are kept and that are not."""
+    from benchmarks.client import Client
+
+    answered = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            answered.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.send_header("Connection", word)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = Client(server.server_port, "route", 3, os.getpid())
+    try:
+        blocks = [client.drive(requests) for requests in (1, 7, 20)]
+    finally:
+        client.close()
+        server.shutdown()
+        server.server_close()
+    assert [len(each.latencies_ns) for each in blocks] == [1, 7, 20]
+    assert all(each.elapsed_ns >= max(each.latencies_ns) and each.cpu_ns >= 0 for each in blocks)
+    assert answered == ["/route"] * 28
+
+
+def test_the_figures_of_blocks() -> None:
+    """Requests by their time together, the second slowest of two hundred, CPU time by request."""
+    from benchmarks.blocks import Side, side_of
+    from benchmarks.client import Block
+
+    slow = Block(2_000_000_000, 400_000_000, [1_000_000] * 98 + [7_000_000, 9_000_000])
+    assert side_of(slow, Block(2_000_000_000, 400_000_000, [1_000_000] * 99 + [8_000_000])) == Side(50.0, 7.0, 4000.0)
