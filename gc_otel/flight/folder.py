@@ -143,7 +143,7 @@ def _default_location(config: Config, runtime_dir: str | None = None) -> str:
 
 def open_folder(config: Config, *, create: bool = True) -> Folder:
     """Find, and make where missing, the folder; FlightFolderError says what is wrong with it."""
-    folder = _folder_of(config, create=create)
+    folder = _folder_of(config)
     path = folder.location
     if create:
         try:
@@ -156,7 +156,7 @@ def open_folder(config: Config, *, create: bool = True) -> Folder:
     return folder
 
 
-def _folder_of(config: Config, *, create: bool) -> Folder:
+def _folder_of(config: Config) -> Folder:
     if config.group is None:
         return Folder(_default_location(config))
     if config.dir is None:
@@ -167,8 +167,7 @@ def _folder_of(config: Config, *, create: bool) -> Folder:
     from gc_otel.flight.group import GroupFolder, find_group  # for those who ask for it
 
     folder = GroupFolder(config.dir, find_group(config.group))
-    if create:
-        folder.make()
+    folder.make()  # for who only reads, too: a member whose own folder is empty finds those of the others
     return folder
 
 

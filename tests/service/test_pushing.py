@@ -17,6 +17,8 @@ from gc_otel.otel.otlp import push_of
 from gc_otel.service.pushing import STATE_NAME
 from gc_otel.service.status import ask_status
 
+pytestmark = pytest.mark.once
+
 HOUR_S = 3600.0
 
 

@@ -14,7 +14,6 @@ import gc_otel.service.status  # what is imported later could not be read then
 from gc_otel import cli
 from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError
-from gc_otel.flight.folder import open_folder
 from gc_otel.service import fleet
 
 user, group = map(int, sys.argv[1:3])
@@ -25,7 +24,7 @@ os.setuid(user)
 if sys.argv[3:] == ["exporter"]:
     sys.exit(gc_otel.cli.exporter.run(parser.parse_args(["exporter", "--port", "0"])))
 try:
-    found = fleet.read_fleet(open_folder(Config.from_env()))
+    found = fleet.read_fleet(fleet.find_folder(Config.from_env()))
 except FlightFolderError as error:
     print(json.dumps(type(error).__name__))
 else:
