@@ -90,6 +90,9 @@ class Subjects:
                     f"The flight file of {name} is not kept any more",
                     f"`gc-otel postmortem {ending.name}` has what is remembered.",
                 )
+        for each in self._following.shown():
+            if each.is_ended and name in (str(each.label), each.path.stem):
+                return _just_ended(each)
         raise Refused(404, f"There is no recorded process {name}", "It is forgotten, or was never recorded.")
 
     def _living(self, recorded: Recorded, *, whole: bool) -> Subject | None:
@@ -136,6 +139,12 @@ class Subjects:
             if ending.name not in self._dead:
                 self._dead[ending.name] = None if ending.flight_file is None else _read_dead(ending)
             return self._dead[ending.name]
+
+
+def _just_ended(recorded: Recorded) -> Subject:
+    """Gone a moment ago, and its ending is not written down yet: its last numbers."""
+    process = Process(recorded.path, False, recorded.last)
+    return Subject(recorded.path.stem, process, recorded.history.points(), recorded.tallies.all())
 
 
 def _changed_ns(path: str | os.PathLike[str]) -> int:

@@ -52,6 +52,14 @@ def test_a_process_by_its_pid_or_its_file(desk, followed):
     assert (process["id"], process["is_alive"], process["state"]) == (dead.path.stem, False, "died")
 
 
+def test_between_the_end_and_its_record_the_last_numbers_stand(desk, followed, monkeypatch):
+    """A page that is open on it must not be told that there is no such process."""
+    _, dead = followed
+    monkeypatch.setattr(type(desk.api._subjects), "departed", lambda _: ())
+    live = desk.get(f"/api/v1/processes/{dead.pid}/live").json
+    assert (live["process"]["is_alive"], live["process"]["collections"], live["point"]) == (False, 6, None)
+
+
 def test_only_new_collections_are_told_again(desk, followed):
     """And the point of now once more, with a fresh sample."""
     living, _ = followed
