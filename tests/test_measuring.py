@@ -216,6 +216,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
         gc_otel.measure(produce)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # the runner's threads
 def test_a_forked_child_records_its_own(recorded) -> None:
     """The queue's door is new there, and its file has none of the parent's runs."""
     import os
