@@ -63,10 +63,7 @@ def make_ending(
     sampled: Memory | None = None,
     watched: Sequence[HistoryPoint] = (),
 ) -> Ending:
-    """All that is known, as one record.
-
-    ``sampled`` and ``watched`` are memory and history as the exporter has them; ``by_file``: it was not there.
-    """
+    """One record; ``sampled`` and ``watched`` are memory and history as the exporter has them.  ``by_file``: it was not there."""
     snapshot = remains.process.snapshot
     identity, collector, interpreter = snapshot.identity, snapshot.collector, snapshot.interpreter
     marked = identity.state == "exited"
@@ -75,7 +72,6 @@ def make_ending(
     census = snapshot.census if snapshot.census is not None and snapshot.census.taken_ns else None
     memory = _latest_sample(snapshot.memory, sampled)
     history = joined(remains.history, watched)
-    exit_code = status.exit_code if status is not None else identity.exit_code
     return Ending(
         name=remains.process.path.stem,
         pid=identity.pid,
@@ -89,7 +85,7 @@ def make_ending(
         forked=identity.origin == "forked",
         reason=reason,
         evidence=tuple(_sentences(evidence, reason, identity, by_file=by_file)),
-        exit_code=exit_code,
+        exit_code=status.exit_code if status is not None else identity.exit_code,
         signal=signal_name(status.signal) if status is not None and status.signal is not None else None,
         core_dumped=status is not None and status.core_dumped,
         exception=identity.exception,
