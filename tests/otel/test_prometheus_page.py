@@ -13,6 +13,9 @@ from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
+from gc_otel import _native
+from gc_otel.flight.recorder import gc_mode
+
 SCOPE_LABELS = {"otel_scope_name", "otel_scope_version", "otel_scope_schema_url"}
 GENERATION = {"cpython_gc_generation"}
 SERIES_MOST = 150
@@ -27,6 +30,7 @@ GOLDEN = {
     "cpython_gc_threshold": ("gauge", GENERATION, 3),
     "cpython_gc_pending": ("gauge", GENERATION, 3),
     "cpython_gc_enabled": ("gauge", set(), 1),
+    "cpython_gc_garbage": ("gauge", set(), 1),
     "cpython_memory_allocated_blocks": ("gauge", set(), 1),
     "process_memory_usage_bytes": ("gauge", set(), 1),
     "process_memory_virtual_bytes": ("gauge", set(), 1),
@@ -40,7 +44,7 @@ GOLDEN = {
     "process_context_switches": ("counter", {"process_context_switch_type"}, 2),
     "process_paging_faults": ("counter", {"system_paging_fault_type"}, 2),
     "process_uptime_seconds": ("gauge", set(), 1),
-    "gc_otel_overhead_time_seconds": ("counter", {"component"}, 3),
+    "gc_otel_overhead_time_seconds": ("counter", {"component"}, 6),
     "gc_otel_events_dropped": ("counter", {"reason"}, 4),
     "gc_otel_recorder_info": (
         "gauge",
@@ -48,6 +52,8 @@ GOLDEN = {
         1,
     ),
 }
+if _native.load()[0] is not None and gc_mode() == "generational":  # where cycles are sampled
+    GOLDEN["cpython_gc_cycles"] = ("counter", {"cpython_gc_cycle"}, 1)
 
 
 @pytest.fixture
