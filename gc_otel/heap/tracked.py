@@ -30,6 +30,11 @@ def can_list() -> bool:
     return _LISTS_ARE_SAFE or _native.load()[0] is not None
 
 
+def can_count_types() -> bool:
+    """Whether types can be counted in one C call that nobody's code interrupts: see heap/types_only.py."""
+    return sys.version_info >= (3, 12) and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
 def need_lists() -> None:
     """NotSupported where they cannot."""
     if not can_list():

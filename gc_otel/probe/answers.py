@@ -113,12 +113,12 @@ def checked(verb: Verb, given: object) -> dict[str, Any]:
 
 def _census(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
     from gc_otel.heap.census import take_census
-    from gc_otel.heap.tracked import can_list, need_lists
+    from gc_otel.heap.tracked import can_count_types, can_list, need_lists
 
     say("counting")
     if can_list():
         return take_census(sample_every=given["sample_every"]).as_dict(most=given["top"]), 0
-    if sys.version_info < (3, 12):
+    if not can_count_types():
         need_lists()
     from gc_otel.heap.types_only import take_types
 

@@ -94,7 +94,7 @@ def test_a_held_view_keeps_the_memory_and_nothing_else(start_probe, flight_dir):
         source.copy(0, 8)
     del cells
     gc.collect()
-    assert Path("/proc/self/maps").read_text(errors="replace").count(".flight") == 0
+    assert str(flight_dir) not in Path("/proc/self/maps").read_text(errors="replace")
 
 
 def test_a_stopped_probe_is_freed(kind, flight_dir):
