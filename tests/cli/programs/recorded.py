@@ -59,6 +59,7 @@ def main() -> None:
             GROWN.extend(Grown() for _ in range(1000))
             answer(grown=len(GROWN))
         elif word == "knot":
+            gc.disable()  # they are to be there when they are looked for
             for _ in range(5):
                 knot = Grown()
                 knot.itself = knot
