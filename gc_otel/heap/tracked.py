@@ -22,6 +22,8 @@ from gc_otel.errors import NotSupported
 
 _LISTS_ARE_SAFE: Final = sys.version_info >= (3, 14)
 _NO_SAMPLE: Final = 1 << 30
+#: By the list, and by the argument of getrefcount().
+_HELD_BY_A_LIST_ALONE: Final = 2
 _SUBCLASSES: Final = type.__dict__["__subclasses__"]
 
 
@@ -91,7 +93,10 @@ def find_referrers(objects: list[Any], most: int) -> list[tuple[Any, int]]:
     need_lists()
     places = {id(value): place for place, value in enumerate(objects)}
     found = []
-    for holder in gc.get_referrers(*objects):
-        if holder is not objects:
-            found += [(holder, places[id(held)]) for held in gc.get_referents(holder) if id(held) in places]
+    holders = gc.get_referrers(*objects)
+    for at in range(len(holders)):
+        # 3.15 passes on a copy of the call's own tuple, and so finds that one: a tuple that only this list holds.
+        is_of_the_call = type(holders[at]) is tuple and sys.getrefcount(holders[at]) == _HELD_BY_A_LIST_ALONE
+        if holders[at] is not objects and not is_of_the_call:
+            found += [(holders[at], places[id(held)]) for held in gc.get_referents(holders[at]) if id(held) in places]
     return found[:most]
