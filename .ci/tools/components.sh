@@ -94,9 +94,9 @@ link_commands() {
   for command in "${DEPLOYMENT[@]}"; do ln -sfn "$DIR/deployment/usr/bin/$command" "$DIR/bin/$command"; done
   ln -sfn "$DIR/wrk/usr/bin/wrk" "$DIR/bin/wrk"
   ln -sfn "$DIR/helm/helm" "$DIR/bin/helm"
-  printf '#!/bin/sh\nexec "%s" "$@"\n' "$DIR/operator-types/bin/python" >"$DIR/bin/operator-python.new"
-  chmod 755 "$DIR/bin/operator-python.new"
-  mv "$DIR/bin/operator-python.new" "$DIR/bin/operator-python"
+  printf '#!/bin/sh\nexec "%s" "$@"\n' "$DIR/operator-types/bin/python" >"$DIR/bin/operator-python.$$"
+  chmod 755 "$DIR/bin/operator-python.$$"
+  mv "$DIR/bin/operator-python.$$" "$DIR/bin/operator-python"
   write_alertmanager
 }
 
