@@ -18,11 +18,11 @@ def test_cycles_of_a_process(call, record):
     assert "no garbage cycles" not in call("cycles", str(process.pid), "--in-process").out
     process.tell("knot")
     said = call("cycles", str(process.pid), "--in-process", "--top", "1000")
-    (row,) = [line for line in said.out.splitlines() if line.startswith("__main__.Grown  ")]
+    (row,) = [line for line in said.out.splitlines() if line.startswith("__main__.Knot  ")]
     assert row.split()[1:3] == ["5", "5"]
     assert "all of it a pause of the process" in said.out
     found = call("cycles", str(process.pid), "--in-process", "--json").json
-    (group,) = [group for group in found["groups"] if group["signature"] == "__main__.Grown"]
+    (group,) = [group for group in found["groups"] if group["signature"] == "__main__.Knot"]
     assert (group["cycles"], group["objects"]) == (5, 5)
     assert found["child_cpu_ns"] is None
 

@@ -34,6 +34,12 @@ class Grown:
     """What there is more of from time to time."""
 
 
+class Knot:
+    """What can hold itself, with no dict between on any version."""
+
+    __slots__ = ("itself",)
+
+
 GROWN: list[Grown] = []
 
 
@@ -61,7 +67,7 @@ def main() -> None:
         elif word == "knot":
             gc.disable()  # they are to be there when they are looked for
             for _ in range(5):
-                knot = Grown()
+                knot = Knot()
                 knot.itself = knot
             del knot
             answer(knotted=True)
