@@ -51,7 +51,8 @@ def test_a_worker_of_gunicorn(run, plain_env, eventually, flight_dir, worker):
         port = probe.getsockname()[1]
     words = ("--workers", "1", "--worker-class", worker, "--bind", f"127.0.0.1:{port}", "knots:wsgi")
     env = {"PYTHONPATH": os.pathsep.join((str(PROGRAMS), plain_env.get("PYTHONPATH", "")))}
-    started = run(sys.executable, "-m", "gunicorn", *words, env=env)
+    # Not in a tree, where a gc_otel without its extension may stand first on the path.
+    started = run(sys.executable, "-m", "gunicorn", *words, env=env, cwd=str(PROGRAMS))
     pid = eventually(lambda: answered_by(port))
     assert [answered_by(port) for _ in range(9)] == [pid] * 9
     eventually(lambda: list(flight_dir.glob(f"{pid}-*.flight")))
