@@ -186,7 +186,7 @@ SETTINGS: Final = (
         _flag,
         True,
         "true or false",
-        "Name the garbage cycles in a sample of the young collections (at most 0.2 % of the time).",
+        "Name the garbage cycles in a sample of the young collections (a budget of 0.2 % of the time).",
     ),
     Setting(
         "requests",
