@@ -13,6 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+#: What a request may say that shall stand in gc.callbacks: programs/service_app.py.
+WORDS: Final = ("on", "empty", "off")
+
 _PATIENCE_S: Final = 30.0
 _LENGTH: Final = re.compile(rb"^content-length: *(\d+)", re.IGNORECASE | re.MULTILINE)
 _CLOSES: Final = re.compile(rb"^connection: *close", re.IGNORECASE | re.MULTILINE)
@@ -43,7 +46,7 @@ class _Slot:
             self._socket = socket.create_connection(("127.0.0.1", self._client.port), _PATIENCE_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._client.selector.register(self._socket, selectors.EVENT_READ, self)
-        self._socket.sendall(self._client.request)
+        self._socket.sendall(self._client.requests[self._client.word])
 
     def receive(self) -> int | None:
         """What has come; the request's latency once its answer is whole."""
@@ -76,13 +79,16 @@ class Client:
 
     def __init__(self, port: int, route: str, in_flight: int, pid: int) -> None:
         self.port = port
-        self.request = f"GET /{route} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        head = f"GET /{route} HTTP/1.1\r\nHost: localhost\r\n"
+        self.requests = {word: f"{head}X-Callback: {word}\r\n\r\n".encode() for word in WORDS}
+        self.word = WORDS[0]
         self.selector = selectors.DefaultSelector()
         self._slots = [_Slot(self) for _ in range(in_flight)]
         self._cpu_clock = ~pid << 3 | 2  # Linux: the CPU time of all threads of another process
 
-    def drive(self, requests: int) -> Block:
-        """So many requests."""
+    def drive(self, requests: int, word: str = "on") -> Block:
+        """So many requests, while that stands in gc.callbacks."""
+        self.word = word
         latencies_ns: list[int] = []
         cpu_ns, began_ns = time.clock_gettime_ns(self._cpu_clock), time.perf_counter_ns()
         for slot in self._slots[:requests]:

@@ -30,7 +30,7 @@ class Case:
     handler: str
     route: str
     words: tuple[str, ...]  # what stands in gc.callbacks, in turns
-    groups: int  # of these turns and the same backwards, for each start: about 20 s
+    chunks: int  # of PAIRS turns of each, for each start: about 30 s
 
     @property
     def label(self) -> str:
@@ -40,8 +40,8 @@ class Case:
 
 _WORKERS: Final = (("sync worker", ("-k", "sync"), 1), ("4 threads", ("-k", "gthread", "--threads", "4"), 4))
 _HANDLERS: Final = (
-    ("healthy handler", "healthy", ("on", "off"), 70),
-    ("GC-heavy handler", "cycles", ("on", "empty", "off"), 30),
+    ("healthy handler", "healthy", ("on", "off"), 20),
+    ("GC-heavy handler", "cycles", ("on", "empty", "off"), 9),
 )
 CASES: Final = tuple(Case(*worker, *handler) for worker in _WORKERS for handler in _HANDLERS)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -131,7 +133,7 @@ def test_the_client_counts_what_it_asks_for(word) -> None:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            answered.append(self.path)
+            answered.append((self.path, self.headers["X-Callback"]))
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.send_header("Connection", word)
@@ -146,20 +148,65 @@ def test_the_client_counts_what_it_asks_for(word) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     client = Client(server.server_port, "route", 3, os.getpid())
     try:
-        blocks = [client.drive(requests) for requests in (1, 7, 20)]
+        blocks = [client.drive(requests, word) for requests, word in ((1, "on"), (7, "empty"), (20, "off"))]
     finally:
         client.close()
         server.shutdown()
         server.server_close()
     assert [len(each.latencies_ns) for each in blocks] == [1, 7, 20]
     assert all(each.elapsed_ns >= max(each.latencies_ns) and each.cpu_ns >= 0 for each in blocks)
-    assert answered == ["/route"] * 28
+    assert answered == [
+        ("/route", word) for word, times in (("on", 1), ("empty", 7), ("off", 20)) for _ in range(times)
+    ]
+
+
+def chunk(on_us: list[int], off_us: list[int]) -> dict:
+    from benchmarks.blocks import Side
+
+    return {
+        word: Side([each * 1000 for each in latencies], cpu_ns=1000 * sum(latencies))
+        for word, latencies in (("on", on_us), ("off", off_us))
+    }
 
 
 def test_the_figures_of_blocks() -> None:
-    """Requests by their time together, the second slowest of two hundred, CPU time by request."""
-    from benchmarks.blocks import Side, side_of
-    from benchmarks.client import Block
+    """Throughput by the mean of all but the machine's own outliers, whichever side they fell on; CPU time by request."""
+    from benchmarks.blocks import throughput_ratio
 
-    slow = Block(2_000_000_000, 400_000_000, [1_000_000] * 98 + [7_000_000, 9_000_000])
-    assert side_of(slow, Block(2_000_000_000, 400_000_000, [1_000_000] * 99 + [8_000_000])) == Side(50.0, 7.0, 4000.0)
+    struck = chunk([110] * 99 + [30_000], [100] * 99 + [100])
+    assert throughput_ratio(struck, "on") == pytest.approx(100 / 110)
+    assert chunk([50, 150], [1])["on"].cpu_us == 100
+
+
+def test_the_p99_of_blocks_is_of_all_requests_together() -> None:
+    """Two slow requests in a hundred are seen, in whichever group they were."""
+    from benchmarks.blocks import p99_ratio
+
+    even = chunk([100] * 100, [100] * 100)
+    slow = chunk([100] * 96 + [200] * 4, [100] * 100)
+    assert p99_ratio([even, even]) == 1
+    assert p99_ratio([even, slow]) == 2
+
+
+def test_a_request_says_what_stands_in_gc_callbacks(monkeypatch) -> None:
+    """Each word that the turns have, and only that; what is not told stays."""
+    from benchmarks.client import WORDS
+    from benchmarks.programs import switch
+
+    class Callback:
+        __module__ = "gc_otel.made_up"
+
+        def __call__(self, phase: str, info: dict) -> None:
+            """Nothing."""
+
+    others, recorder, seen = list(gc.callbacks), Callback(), []
+    monkeypatch.setattr(switch, "_taken_out", [])
+    gc.callbacks.append(recorder)
+    wrapped = switch.Switched(lambda _environ, _start: seen.append(list(gc.callbacks)))
+    try:
+        for word in (*WORDS, None, "empty"):
+            wrapped({} if word is None else {"HTTP_X_CALLBACK": word}, None)
+    finally:
+        gc.callbacks[:] = others
+    on, empty = [*others, recorder], [*others, operator.is_]
+    assert seen == [on, empty, others, others, empty]

@@ -5,8 +5,6 @@ One handler leaves no garbage to speak of, the other a few thousand objects in c
 
 from __future__ import annotations
 
-import gc
-import operator
 import os
 import time
 from typing import Any
@@ -17,8 +15,9 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import get_meter, set_meter_provider
 from opentelemetry.sdk.metrics import MeterProvider
 
+from benchmarks.programs.switch import Switched
 from gc_otel import GcInstrumentor
-from gc_otel.flight.reader import read_interpreter
+from gc_otel.flight import reader
 from gc_otel.probe import probe
 
 CYCLES = 1500
@@ -28,8 +27,8 @@ if os.environ.get("BENCHMARK_GC_OTEL") == "1":
     GcInstrumentor().instrument()
 
 app = Flask(__name__)
+app.wsgi_app = Switched(app.wsgi_app)  # type: ignore[method-assign]  # as Flask's documentation has it
 requests = get_meter("service").create_counter("requests")
-taken_out: list[Any] = []  # the recorder, once it was found in gc.callbacks
 kept = [{"number": number} for number in range(50_000)]  # what a service keeps
 
 
@@ -69,26 +68,17 @@ def recording(word: str) -> Response:
     return Response(word)
 
 
-@app.post("/callback/<word>")
-def callback(word: str) -> Response:
-    """Into gc.callbacks with the recorder, with an empty C function in its place, or out with both; all else goes on.
-
-    It takes microseconds, where to begin and to end recording would have the service sample its memory each time.
-    """
-    if not taken_out:
-        taken_out.extend(each for each in gc.callbacks if "gc_otel" in type(getattr(each, "__self__", each)).__module__)
-    others = [each for each in gc.callbacks if each not in taken_out and each is not operator.is_]
-    gc.callbacks[:] = others + {"on": taken_out, "empty": [operator.is_], "off": []}[word]
-    return Response(word)
-
-
 @app.get("/spent")
 def spent() -> Response:
-    """The pid of this process, the time, and the CPU time of its monitor until now, ns."""
+    """The pid of this process, the time, and what its monitor and its cycle sampler have taken until now, ns."""
     current = probe.current()
-    interpreter = None if current is None else read_interpreter(current.source)
+    snapshot = None if current is None else reader.read(current.source)
+    interpreter, cycles = (None, None) if snapshot is None else (snapshot.interpreter, snapshot.cycles)
     return jsonify(
-        pid=os.getpid(), now_ns=time.monotonic_ns(), monitor_ns=0 if interpreter is None else interpreter.overhead_ns
+        pid=os.getpid(),
+        now_ns=time.monotonic_ns(),
+        monitor_ns=0 if interpreter is None else interpreter.overhead_ns,
+        sampler_ns=0 if cycles is None else cycles.cost_ns,
     )
 
 
