@@ -19,6 +19,7 @@ typedef struct {
     bool wanted;
     bool due[GCO_SAMPLED]; /* the next collection of it is examined; decided when one ends */
     uint64_t due_ns[GCO_SAMPLED];
+    unsigned taken[GCO_SAMPLED]; /* samples, counted up to some */
     uint64_t random;
     uint64_t cost_factor, least_interval_ns, objects_most;
     PyObject *get_objects;
@@ -57,5 +58,8 @@ void gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint6
 
 /* The name of a type as gc_otel.heap.names has it, at most `room` bytes with the NUL; how many without it. */
 size_t gco_type_name(PyTypeObject *type, char *text, size_t room);
+
+/* The signature of a way around of `length` types, of which `shown` are given: GCO_SIGNATURE_BYTES, padded with NUL. */
+void gco_write_signature(char *text, gco_type_entry *const *types, size_t shown, size_t length);
 
 #endif

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
             """See ``_native/recorder.c``."""
 
 
-#: A sample of a generation is followed by a thousand times its duration without one, so that two generations cost 0.2 %.
+#: A sample of a generation is followed by a thousand times its duration without one, so that two generations cost 0.2 %
+#: at most; by five seconds at least, once thirty were taken, so that it meets few requests of a service.
 COST_FACTOR: Final = 1000
-LEAST_INTERVAL_NS: Final = 100_000_000
+LEAST_INTERVAL_NS: Final = 5_000_000_000
 OBJECTS_MOST: Final = 10_000
 
 _SAMPLES_LEAST: Final = 3
