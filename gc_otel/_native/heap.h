@@ -1,4 +1,4 @@
-/* What heap.c, cycles.c and sizes.c share. */
+/* What counts the heap and what finds garbage in it share. */
 #ifndef GC_OTEL_HEAP_H
 #define GC_OTEL_HEAP_H
 
@@ -64,7 +64,10 @@ void gco_arena_unmap(gco_arena *arena);
 /* Zeroed; NULL when there is no room left. */
 void *gco_arena_take(gco_arena *arena, size_t bytes);
 
-/* The heap of one moment, as cycles.c examines it.  Pointers are borrowed: see there. */
+/* The last piece taken grows in place: nothing may be taken meanwhile. */
+bool gco_arena_grow_last(gco_arena *arena, const void *memory, size_t bytes);
+
+/* The heap of one moment, as examine.c examines it.  Pointers are borrowed: see garbage.h. */
 typedef struct {
     uint32_t index;
     Py_ssize_t bytes;

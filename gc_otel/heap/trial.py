@@ -1,4 +1,4 @@
-"""Trial deletion in Python: the twin of ``_native/cycles.c``, for where no extension is built.
+"""Trial deletion in Python: the twin of ``_native/trial.c`` and ``components.c``, for where no extension is built.
 
 It reads reference counts and references and changes nothing.  Unlike in C, other threads run in
 between: what they change meanwhile can be taken for garbage or missed, so it is

@@ -1,0 +1,123 @@
+/* Pointers to all that the collector examines, and what has to be asked while the GIL is held.  Why it is safe: garbage.h. */
+#include "garbage.h"
+
+#include <stdlib.h>
+
+/* One object while gathering, with the GIL: a size that Python code tells is asked for now. */
+static bool
+gather_one(gco_heap *heap, PyObject *object)
+{
+    gco_type_entry *entry = gco_types_find(&heap->types, object);
+    if (entry == NULL || heap->count >= GCO_NO_NODE - 1 ||
+        !gco_arena_grow_last(&heap->arena, heap->objects, ((size_t)heap->count + 1) * sizeof(PyObject *))) {
+        heap->failure = GCO_NO_ROOM;
+        return false;
+    }
+    if (entry->family == GCO_FRAME) {
+        if (heap->frames_used == heap->frames_capacity) {
+            uint32_t capacity = heap->frames_capacity * 2 + 256;
+            gco_sized *bigger = realloc(heap->frames, capacity * sizeof(gco_sized));
+            if (bigger == NULL) {
+                heap->failure = GCO_NO_ROOM;
+                return false;
+            }
+            heap->frames = bigger;
+            heap->frames_capacity = capacity;
+        }
+        heap->frames[heap->frames_used++] = (gco_sized){heap->count, gco_shallow_bytes(entry, object)};
+    }
+    heap->objects[heap->count++] = object;
+    return true;
+}
+
+#if PY_VERSION_HEX >= 0x030c0000
+typedef struct {
+    gco_heap *heap;
+} visitor;
+
+static int
+gather(PyObject *object, void *argument)
+{
+    return gather_one(((visitor *)argument)->heap, object);
+}
+
+static Py_ssize_t
+length_of_all(PyObject *gc)
+{
+    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL);
+    Py_ssize_t length = list == NULL ? -1 : PyList_GET_SIZE(list);
+    Py_XDECREF(list); /* nobody ran since it was made */
+    return length;
+}
+
+/* What gc.freeze() put aside is left out, as the collector leaves it out.  Where it is visited at all it comes
+ * last: 3.12.1 and 3.13.0 pass it over, 3.15.2 does not, so the first walk with something frozen finds out. */
+static bool
+gather_all(gco_heap *heap, PyObject *gc)
+{
+    static enum { UNKNOWN, VISITED, PASSED_OVER } frozen_ones = UNKNOWN;
+    PyObject *frozen = PyObject_CallMethod(gc, "get_freeze_count", NULL);
+    Py_ssize_t count = frozen == NULL ? -1 : PyLong_AsSsize_t(frozen);
+    Py_XDECREF(frozen);
+    Py_ssize_t listed = count > 0 && frozen_ones == UNKNOWN ? length_of_all(gc) : 0;
+    if (count < 0 || listed < 0) {
+        return false;
+    }
+    visitor visitor = {heap};
+    PyUnstable_GC_VisitObjects(gather, &visitor);
+    if (count > 0 && frozen_ones == UNKNOWN) {
+        frozen_ones = (Py_ssize_t)heap->count >= listed + (count + 1) / 2 ? VISITED : PASSED_OVER;
+    }
+    if (frozen_ones == VISITED) {
+        heap->count -= (uint32_t)((uint64_t)count < heap->count ? (uint64_t)count : heap->count);
+    }
+    while (heap->frames_used > 0 && heap->frames[heap->frames_used - 1].index >= heap->count) {
+        heap->frames_used--;
+    }
+    return true;
+}
+#else
+static bool
+gather_all(gco_heap *heap, PyObject *gc)
+{
+    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL);
+    if (list == NULL) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && gather_one(heap, PyList_GET_ITEM(list, i)); i++) {
+    }
+    Py_DECREF(list); /* nobody ran since it was made: no last reference is dropped here */
+    return true;
+}
+#endif
+
+bool
+gco_heap_gather(gco_heap *heap, PyObject *gc)
+{
+    *heap = (gco_heap){0};
+    if (!gco_sizes_prepare()) {
+        return false;
+    }
+    if (!gco_types_init(&heap->types) || !gco_arena_map(&heap->arena)) {
+        PyErr_NoMemory();
+        return false;
+    }
+    heap->objects = gco_arena_take(&heap->arena, 0);
+    if (!gather_all(heap, gc)) {
+        return false;
+    }
+    if (heap->failure != NULL || !gco_types_seal(&heap->types)) {
+        PyErr_SetString(PyExc_MemoryError, GCO_NO_ROOM);
+        return false;
+    }
+    return true;
+}
+
+void
+gco_heap_free(gco_heap *heap)
+{
+    gco_types_free(&heap->types);
+    gco_arena_unmap(&heap->arena);
+    free(heap->frames);
+    heap->frames = NULL;
+}
