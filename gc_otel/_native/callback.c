@@ -148,13 +148,55 @@ is_sampled(gco_recorder *self, uint64_t generation, uint64_t flags)
            (uint64_t)first_of(self->get_count) <= sampler->objects_most;
 }
 
+/* Whether nobody has had the dict before: CPython makes one for each phase, and hands it to the callbacks in their order.
+ * With a GIL only: elsewhere a thread that a neighbour gave the last dict to is no argument, but a lock would be needed. */
+static inline bool
+is_first(const gco_recorder *self)
+{
+#ifdef Py_GIL_DISABLED
+    (void)self;
+    return false;
+#else
+    return !self->by_hand && PyList_GET_SIZE(self->callbacks) > 0 &&
+           PyList_GET_ITEM(self->callbacks, 0) == (PyObject *)self;
+#endif
+}
+
+static inline uint64_t
+generation_of(const gco_recorder *self, PyObject *dict)
+{
+    PyObject *first = NULL;
+    if (self->is_usual && is_first(self) && PyDict_Type.tp_traverse(dict, gco_take_first, &first) != 0) {
+        uint64_t generation = gco_count(first);
+        return generation < GCO_GENERATIONS ? generation : GCO_GENERATIONS - 1;
+    }
+    return gco_read_generation(dict);
+}
+
+/* By names until one dict was seen to be the usual one, and wherever somebody may have changed it. */
+static inline gco_counts
+counts_of(gco_recorder *self, PyObject *dict)
+{
+    gco_values taken;
+    bool first = is_first(self);
+    if (self->is_usual && first && gco_take_values(dict, &taken)) {
+        return (gco_counts){
+            .collected = gco_count(taken.values[1]),
+            .uncollectable = gco_count(taken.values[2]),
+            .candidates = GCO_INFO_READ > 3 ? gco_count(taken.values[GCO_INFO_READ - 1]) : 0,
+        };
+    }
+    self->is_usual = self->is_usual || (first && gco_values_are_usual(dict));
+    return gco_read_counts(dict);
+}
+
 static inline void
 record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
 {
     uint64_t *gc = cells + GCO_GC_FIRST;
     uint64_t events = gc[GCO_GC_EVENTS];
     uint64_t entered_ns = GCO_UNLIKELY(samples_overhead(events)) ? gco_clock_now(&self->clock).ns : 0;
-    uint64_t generation = gco_read_generation(dict);
+    uint64_t generation = generation_of(self, dict);
     uint64_t flags = is_explicit(self, generation, events) ? GCO_EXPLICIT_FLAG : 0;
     unsigned long own = atomic_load_explicit(&self->own_thread, memory_order_relaxed);
     if (GCO_UNLIKELY(own != 0) && own == PyThread_get_thread_ident()) {
@@ -178,11 +220,11 @@ record_stop(gco_recorder *self, uint64_t *cells, PyObject *dict)
     uint64_t *gc = cells + GCO_GC_FIRST;
     uint64_t *generations = cells + GCO_GENERATION_FIRST;
     if (GCO_UNLIKELY(self->since.ns == 0)) { /* installed while a collection was running */
-        generations[gco_read_generation(dict) * GCO_GENERATION_STRIDE + GCO_GENERATION_NO_START]++;
+        generations[generation_of(self, dict) * GCO_GENERATION_STRIDE + GCO_GENERATION_NO_START]++;
         return;
     }
     uint64_t duration_ns = gco_clock_elapsed(&self->clock, &self->since); /* first: as true as it can be */
-    gco_counts counts = gco_read_counts(dict);
+    gco_counts counts = counts_of(self, dict);
     uint64_t *generation = generations + (self->kind & GENERATION_MASK) * GCO_GENERATION_STRIDE;
     uint64_t before = gc[GCO_GC_EVENTS];
     uint64_t *event = cells + GCO_LATEST_FIRST + before % GCO_LATEST_ENTRIES * GCO_LATEST_STRIDE;

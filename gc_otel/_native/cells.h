@@ -42,17 +42,19 @@ gco_add_to_generation(uint64_t *generation, uint64_t duration_ns, uint64_t flags
 {
     unsigned bucket = gco_bucket_of(duration_ns);
     generation[GCO_GENERATION_COLLECTIONS]++;
-    generation[GCO_GENERATION_EXPLICIT_COLLECTIONS] += (flags & GCO_EXPLICIT_FLAG) != 0;
     generation[GCO_GENERATION_COLLECTED] += counts->collected;
-    generation[GCO_GENERATION_UNCOLLECTABLE] += counts->uncollectable;
     generation[GCO_GENERATION_CANDIDATES] += counts->candidates;
     generation[GCO_GENERATION_DURATION_SUM_NS] += duration_ns;
+    if (GCO_UNLIKELY((flags | counts->uncollectable) != 0)) {
+        generation[GCO_GENERATION_EXPLICIT_COLLECTIONS] += (flags & GCO_EXPLICIT_FLAG) != 0;
+        generation[GCO_GENERATION_UNCOLLECTABLE] += counts->uncollectable;
+    }
     if (duration_ns > generation[GCO_GENERATION_DURATION_MAX_NS]) {
         generation[GCO_GENERATION_DURATION_MAX_NS] = duration_ns;
     }
     generation[GCO_GENERATION_BUCKETS + bucket]++;
     generation[GCO_GENERATION_BUCKET_SUM_NS + bucket] += duration_ns;
-    if ((flags & GCO_OWN_FLAG) != 0) {
+    if (GCO_UNLIKELY((flags & GCO_OWN_FLAG) != 0)) {
         generation[GCO_GENERATION_OWN_BUCKETS + bucket]++;
         generation[GCO_GENERATION_OWN_BUCKET_SUM_NS + bucket] += duration_ns;
     }

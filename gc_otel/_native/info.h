@@ -6,9 +6,7 @@
 #ifndef GC_OTEL_INFO_H
 #define GC_OTEL_INFO_H
 
-#include "native.h"
-
-#include <string.h>
+#include "keys.h"
 
 /* More objects than an address space holds: nonsense of a neighbour's. */
 #define GCO_COUNT_LIMIT (1ull << 48)
@@ -56,24 +54,52 @@ gco_count(PyObject *value)
     return gco_count_slowly(value);
 }
 
+/* What CPython puts into the dict of a stop, before any neighbour has seen it. */
+#if PY_VERSION_HEX >= 0x030F0000
+#define GCO_INFO_ENTRIES 5 /* generation, collected, uncollectable, candidates, duration */
+#define GCO_INFO_READ 4
+#else
+#define GCO_INFO_ENTRIES 3
+#define GCO_INFO_READ 3
+#endif
+
+/* The values of a dict in their order.  tp_traverse of dict hands them over in one call, for less than half of what as many
+ * steps of PyDict_Next() take.  It does not hand over the keys, or not of the dicts that CPython makes here: whether the values
+ * are what they are taken for is a question to gco_values_are_usual(). */
+typedef struct {
+    PyObject *values[2 * GCO_INFO_ENTRIES]; /* a dict of other keys hands over those too */
+    PyObject **next;
+} gco_values;
+
+static int
+gco_take_value(PyObject *value, void *argument)
+{
+    gco_values *taken = argument;
+    *taken->next++ = value;
+    return 0;
+}
+
+static int
+gco_take_first(PyObject *value, void *argument)
+{
+    *(PyObject **)argument = value;
+    return 1;
+}
+
+static inline bool
+gco_take_values(PyObject *dict, gco_values *taken)
+{
+    taken->next = taken->values;
+    if (GCO_UNLIKELY(PyDict_GET_SIZE(dict) != GCO_INFO_ENTRIES)) {
+        return false;
+    }
+    (void)PyDict_Type.tp_traverse(dict, gco_take_value, taken);
+    return taken->next == taken->values + GCO_INFO_ENTRIES;
+}
+
 /* A walk instead of lookups: CPython builds the keys anew for every phase, so a lookup would
  * hash and compare strings.  The dict is shared with other callbacks, who may have put
  * anything into it: what is not known is passed over. */
-
-/* Its letters stand right behind it. */
-static inline bool
-gco_is_plain(PyObject *key)
-{
-    return PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key);
-}
-
-/* The length tells nearly all keys apart, and the letters confirm it. */
-static inline bool
-gco_key_is(PyObject *key, const char *name, size_t length)
-{
-    return (size_t)((PyASCIIObject *)key)->length == length && memcmp((PyASCIIObject *)key + 1, name, length) == 0;
-}
-#define GCO_KEY_IS(key, name) gco_key_is(key, name, sizeof(name) - 1)
 
 /* CPython puts the generation first, so the walk ends at once. */
 static inline uint64_t
@@ -127,6 +153,25 @@ gco_read_usual_counts(PyObject *dict, gco_counts *counts)
 #endif
     counts->collected = gco_count(collected);
     counts->uncollectable = gco_count(uncollectable);
+    return true;
+}
+
+/* Whether this dict is as CPython makes it, and taking its values gives what walking through it gives. */
+GCO_SELDOM static bool
+gco_values_are_usual(PyObject *dict)
+{
+    static const char *const names[] = {"generation", "collected", "uncollectable", "candidates"};
+    gco_values taken;
+    if (!PyDict_CheckExact(dict) || !gco_take_values(dict, &taken)) {
+        return false;
+    }
+    Py_ssize_t position = 0;
+    for (unsigned i = 0; i < GCO_INFO_READ; i++) {
+        PyObject *value = gco_next_if(dict, &position, names[i], strlen(names[i]));
+        if (value == NULL || value != taken.values[i]) {
+            return false;
+        }
+    }
     return true;
 }
 

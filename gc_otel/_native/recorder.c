@@ -8,7 +8,11 @@
 static PyObject *
 recorder_record_phase(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    return gco_record_phase(self, args, (size_t)count, NULL);
+    gco_recorder *recorder = (gco_recorder *)self;
+    recorder->by_hand = true;
+    PyObject *none = gco_record_phase(self, args, (size_t)count, NULL);
+    recorder->by_hand = false;
+    return none;
 }
 
 static PyObject *

@@ -21,6 +21,8 @@ typedef struct {
     atomic_bool retired;     /* the tombstone: installed, but to do nothing */
     bool probed;             /* a retired callback was called */
     bool installed;          /* stands in gc.callbacks, unless somebody took it out */
+    bool by_hand;            /* called by somebody else than CPython, with whatever dict */
+    bool is_usual;           /* CPython's dicts are known to be as gco_values_are_usual() wants them */
     long threshold;          /* of generation 0, when last asked */
     PyObject *callbacks;     /* the list gc.callbacks */
     PyObject *collect;       /* gc.collect */

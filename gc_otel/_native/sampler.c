@@ -21,7 +21,6 @@
  * proportion in the last ten or so samples of its generation, and added: no estimate ever falls. */
 #include "sampler.h"
 
-#include "info.h"
 #include "sequence.h"
 
 #include <string.h>
@@ -30,7 +29,9 @@
 #define ARENA_BYTES ((size_t)16 << 20)
 #define KEPT_BYTES ((size_t)256 << 10) /* more is given back to the kernel after a sample */
 #define REMEMBERED 0.9
-#define WEIGHED_EVERY 16 /* collections, where no sample comes sooner */
+/* Where no sample comes sooner: so many collections, and so long, are weighed at once. */
+#define WEIGHED_EVERY 16
+#define WEIGHED_AFTER_NS 100000000ull
 #define COUNTED_LEAST 0.25
 
 /* The first samples of a generation come sooner, so that a young process soon has an estimate. */
@@ -304,7 +305,9 @@ gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t c
 {
     sampler->pending[generation] += collected;
     sampler->unweighed[generation]++;
-    if (sampler->active || sampler->unweighed[generation] >= WEIGHED_EVERY) {
+    bool is_late = sampler->unweighed[generation] >= WEIGHED_EVERY && now_ns - sampler->weighed_ns >= WEIGHED_AFTER_NS;
+    if (sampler->active || is_late) {
+        sampler->weighed_ns = now_ns;
         uint64_t *sequence = &cells[GCO_CYCLES_FIRST + GCO_CYCLES_SEQUENCE];
         gco_begin_write(sequence);
         if (sampler->active) {

@@ -16,10 +16,16 @@
 #define GCO_KINDS 64
 
 typedef struct {
+    /* What every young collection asks of it, side by side: the collector has just been through all of the nearest cache. */
     bool wanted;
+    bool active;           /* a sample was taken at the start of the collection in progress */
     bool due[GCO_SAMPLED]; /* the next collection of it is examined; decided when one ends */
-    uint64_t due_ns[GCO_SAMPLED];
     unsigned taken[GCO_SAMPLED]; /* samples, counted up to some */
+    uint64_t due_ns[GCO_SAMPLED];
+    uint64_t weighed_ns; /* when what is pending was weighed last */
+    /* What is not weighed yet: objects that were freed, and the collections that freed them. */
+    uint64_t pending[GCO_SAMPLED], unweighed[GCO_SAMPLED];
+
     uint64_t random;
     uint64_t cost_factor, least_interval_ns, objects_most;
     PyObject *get_objects;
@@ -28,7 +34,6 @@ typedef struct {
     gco_arena arena;
     gco_types types;
 
-    bool active; /* a sample was taken at the start of the collection in progress */
     uint64_t garbage;
     uint64_t cycles[GCO_ROWS], objects[GCO_ROWS];
     struct {
@@ -40,8 +45,6 @@ typedef struct {
     /* What the last samples had, each counting less than the one after it: cycles, what CPython then freed, samples. */
     double seen[GCO_ROWS][GCO_SAMPLED], seen_collected[GCO_SAMPLED], seen_samples[GCO_SAMPLED];
     double seen_garbage[GCO_SAMPLED];
-    /* What is not weighed yet: objects that were freed, and the collections that freed them. */
-    uint64_t pending[GCO_SAMPLED], unweighed[GCO_SAMPLED];
     double estimate[GCO_ROWS];
 } gco_sampler;
 

@@ -2,7 +2,7 @@
  * For the sampler, inside the gc callback, and for the child that examines. */
 #include "sampler.h"
 
-#include "info.h"
+#include "keys.h"
 
 #include <string.h>
 

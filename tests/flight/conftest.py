@@ -71,6 +71,12 @@ def rig(make_mapping, make_recorder) -> Rig:
     return Rig(mapping, make_recorder(mapping))
 
 
+@pytest.fixture
+def rig_of() -> type[Rig]:
+    """For a test that needs several."""
+    return Rig
+
+
 class ClockedRig(Rig):
     """The Python recorder with clocks that are set by hand."""
 
