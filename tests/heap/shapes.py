@@ -1,4 +1,4 @@
-"""Twenty shapes of garbage, each with what is known of it: cycles, and a name that must be in a signature."""
+"""Twenty-two shapes of garbage, each with what is known of it: cycles, and a name that must be in a signature."""
 
 from __future__ import annotations
 
@@ -161,6 +161,49 @@ def thread_local():
     node.local.owner = node
 
 
+class Loop:
+    """As much of an event loop as tasks and futures need, and nothing that lives on: no thread, no descriptor."""
+
+    def __init__(self):
+        self.ready = deque()
+
+    def call_soon(self, callback, *args, context=None):
+        self.ready.append(functools.partial(callback, *args))
+
+    def turn(self):
+        asyncio._set_running_loop(self)
+        try:
+            while self.ready:
+                self.ready.popleft()()
+        finally:
+            asyncio._set_running_loop(None)
+
+    def get_debug(self):
+        return False
+
+    def call_exception_handler(self, context):
+        """That a task was destroyed while it was pending is the point."""
+
+
+LOOP = Loop()
+
+
+def asyncio_task():
+    async def serve():
+        answer = asyncio.Future(loop=LOOP)
+        await answer
+
+    asyncio.Task(serve(), loop=LOOP)
+    LOOP.turn()
+
+
+def asyncio_future():
+    node = Node()
+    node.finish = lambda _: node
+    node.answer = asyncio.Future(loop=LOOP)
+    node.answer.add_done_callback(node.finish)
+
+
 NODE = "Node"
 SHAPES = {
     "self_reference": Shape(self_reference, 1, (NODE,)),
@@ -183,4 +226,6 @@ SHAPES = {
     "with_finalizer": Shape(with_finalizer, 1, (NODE,)),
     "lambda_in_dict": Shape(lambda_in_dict, 1, ("dict", "function", "cell")),
     "thread_local": Shape(thread_local, 1, (NODE, "dict")),
+    "asyncio_task": Shape(asyncio_task, 1, ("Task", "Future"), closes_itself=True),
+    "asyncio_future": Shape(asyncio_future, 1, (NODE,)),
 }
