@@ -61,6 +61,21 @@ def make_recorder(kind: str) -> Callable[[Any], Any]:
 
 
 @pytest.fixture
+def tool() -> Callable[[str], str]:
+    """The path of a command, from GCOTEL_CI_COMPONENTS or PATH; skipped without it, but not in CI."""
+
+    def find(name: str) -> str:
+        folders = os.pathsep.join(part for part in (os.environ.get("GCOTEL_CI_COMPONENTS"), os.environ["PATH"]) if part)
+        path = shutil.which(name, path=folders)
+        if path is None:
+            assert not IN_CI, f"CI needs {name}: .ci/tools/components.sh prints the folder for GCOTEL_CI_COMPONENTS"
+            pytest.skip(f"{name} is neither on PATH nor in GCOTEL_CI_COMPONENTS")
+        return path
+
+    return find
+
+
+@pytest.fixture
 def flight_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh folder on tmpfs, named by GC_OTEL_DIR; on disk where the machine has no /dev/shm."""
     shm = Path("/dev/shm")

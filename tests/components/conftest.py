@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -35,21 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("component")
-
-
-@pytest.fixture
-def tool() -> Callable[[str], str]:
-    """The path of a command, from GCOTEL_CI_COMPONENTS or PATH; skipped without it, but not in CI."""
-
-    def find(name: str) -> str:
-        folders = os.pathsep.join(part for part in (os.environ.get("GCOTEL_CI_COMPONENTS"), os.environ["PATH"]) if part)
-        path = shutil.which(name, path=folders)
-        if path is None:
-            assert not IN_CI, f"CI needs {name}: .ci/tools/components.sh prints the folder for GCOTEL_CI_COMPONENTS"
-            pytest.skip(f"{name} is neither on PATH nor in GCOTEL_CI_COMPONENTS")
-        return path
-
-    return find
 
 
 @pytest.fixture
