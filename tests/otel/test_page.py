@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
+    Histogram,
+    HistogramDataPoint,
     Metric,
     MetricReader,
     NumberDataPoint,
@@ -101,14 +103,21 @@ def at_once(page, everything, accept):
     return pieces.without_end(encode(page._registry).decode())
 
 
-NUMBERS = st.sampled_from([0, 1, 2.5, float("inf"), 10**18, 1e-9])
+NUMBERS = st.sampled_from([0, 1, -0.0, 2.5, 123456.75, 1e7, float("inf"), 10**18, 1e-9])
+#: These only gauges may have.
+STRANGE = st.sampled_from([float("nan"), -3, -1e-9, float("-inf")])
+#: A number, and how many points have one.
+METRICS = st.tuples(NUMBERS, st.integers(1, 3))
+GAUGES = st.tuples(NUMBERS | STRANGE, st.integers(1, 3))
 
 
 @settings(deadline=None, max_examples=40)
 @given(
     rounds=st.lists(
         st.dictionaries(
-            st.integers(1, 4), st.dictionaries(st.sampled_from(["a.b", "c", "d.e_f"]), NUMBERS, min_size=1), max_size=4
+            st.integers(1, 4),
+            st.fixed_dictionaries({}, optional={"a.b": METRICS, "c": GAUGES, "d.e_f": METRICS, "h": METRICS}),
+            max_size=4,
         ),
         min_size=1,
         max_size=4,
@@ -116,15 +125,15 @@ NUMBERS = st.sampled_from([0, 1, 2.5, float("inf"), 10**18, 1e-9])
     accept=st.sampled_from(["", OPENMETRICS]),
 )
 def test_in_pieces_it_is_what_it_is_at_once(rounds, accept):
-    """Processes and metrics that come, go and change: sample by sample the page of the libraries for all of them."""
-    resources = {pid: of(pid, service='sh"op\\\n# HELP x').resource for pid in range(1, 5)}
+    """Processes, metrics and points that come, go and change: line by line the page of the libraries for all of them."""
+    resources = {pid: of(pid, service='sh"op\\\n# HELP %s x').resource for pid in range(1, 5)}
     now = []
     page = Page(lambda: now)
     for by_pid in rounds:
         now[:] = [
             ResourceMetrics(
                 resources[pid],
-                [ScopeMetrics(SCOPE, [metric_of(name, value) for name, value in sorted(metrics.items())], "")],
+                [ScopeMetrics(SCOPE, [metric_of(name, *made) for name, made in sorted(metrics.items())], "")],
                 "",
             )
             for pid, metrics in by_pid.items()
@@ -136,43 +145,64 @@ def test_in_pieces_it_is_what_it_is_at_once(rounds, accept):
         list((parse_openmetrics if accept else parse_text)(body))
 
 
-def metric_of(name, value):
-    points = [NumberDataPoint({"k": key}, 0, 1, value) for key in "ab"]
-    data = Gauge(points) if name == "c" else Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
-    return Metric(name, f"What {name} is.", "s", data)
+def metric_of(name, value, points):
+    keys = [f"{value} %s %% {number}" for number in range(points, 0, -1)]  # not in the order of their names
+    return Metric(name, f"What {name} is, in %.", "s", data_of(name, value, keys))
 
 
-def test_only_what_has_changed_is_rendered(monkeypatch):
-    """A metric with the same points is not asked for again; one that has others is; who has gone is forgotten."""
-    rendered = []
-    original = pieces.Pieces._rendered
+def data_of(name, value, keys):
+    if name == "h":
+        counts = [len(keys), 0, 3]
+        made = [HistogramDataPoint({"k": key}, 0, 1, sum(counts), value, counts, [0.5, 10.0], 0, 1) for key in keys]
+        return Histogram(made, AggregationTemporality.CUMULATIVE)
+    points = [NumberDataPoint({"k": key}, 0, 1, value * number) for number, key in enumerate(keys, 1)]
+    return Gauge(points) if name == "c" else Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
 
-    def watched(self, each, told, changed):
-        rendered.append((each.resource.attributes["process.pid"], sorted(changed)))
-        return original(self, each, told, changed)
 
-    monkeypatch.setattr(pieces.Pieces, "_rendered", watched)
+def test_the_libraries_are_asked_once_for_each_metric_of_a_process(monkeypatch):
+    """Other numbers are put in their places; other attributes are asked for again; who has gone is forgotten."""
+    asked = []
+    original = pieces.Pieces._forms
+
+    def watched(self, each, names):
+        asked.append((each.resource.attributes["process.pid"], sorted(names)))
+        return original(self, each, names)
+
+    monkeypatch.setattr(pieces.Pieces, "_forms", watched)
     first, second = of(1), of(2)
     now = [first, second]
     page = Page(lambda: now)
     page.render()
-    page.render()
-    assert rendered == [(1, ["made.value"]), (2, ["made.value"])]
     now[:] = [ResourceMetrics(first.resource, of(1, value=2.0).scope_metrics, ""), second]
-    assert b" 2.0\n" in page.render().body
-    assert rendered[2:] == [(1, ["made.value"])]
+    assert b'made_value{process_pid="1",service_name="shop",some_attribute="a"} 2.0\n' in page.render().body
+    assert asked == [(1, ["made.value"]), (2, ["made.value"])]
+    now[:] = [with_attributes(first, {"some.attribute": "b"}), second]
+    assert b'process_pid="1",service_name="shop",some_attribute="b"} 1.0\n' in page.render().body
+    assert asked[2:] == [(1, ["made.value"])]
     now[:] = [second]
     assert b'process_pid="1"' not in page.render().body
     now[:] = [first, second]
     page.render()
-    assert rendered[3:] == [(1, ["made.value"])]
+    assert asked[3:] == [(1, ["made.value"])]
 
 
-def test_families_that_are_not_as_expected_are_rendered_at_once(monkeypatch):
-    """Libraries of another day may write two families for a metric: the page is then made as a whole."""
+def with_attributes(of_process, attributes):
+    metric = Metric("made.value", "What was made.", "1", Gauge([NumberDataPoint(attributes, 0, 1, 1.0)]))
+    return ResourceMetrics(of_process.resource, [ScopeMetrics(SCOPE, [metric], "")], "")
+
+
+@pytest.mark.parametrize(
+    "families",
+    [
+        pytest.param(lambda _: [], id="another number of families"),
+        pytest.param(lambda _: [("", "made_value 0.0 1764000000\n")], id="lines that end with a time"),
+    ],
+)
+def test_families_that_are_not_as_expected_are_rendered_at_once(monkeypatch, families):
+    """Libraries of another day may write two families for a metric, or more on a line: the page is then made as a whole."""
     page = Page(lambda: [of(1), of(2)])
     expected = page.render().body
-    monkeypatch.setattr(pieces, "_families", lambda text: [])
+    monkeypatch.setattr(pieces, "_families", families)
     page._pieces.clear()
     assert page.render().body == expected
 
