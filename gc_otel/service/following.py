@@ -76,6 +76,7 @@ class Following:
         self._since_ns = time.monotonic_ns()
         self._lock = threading.RLock()
         self._by_key: dict[tuple[int, int | None], Recorded] = {}
+        self._by_label: dict[int | str, Recorded] = {}
         self._replaced: list[Recorded] = []
         self._seen: set[_Entry] = set()
         self._refused: dict[_Entry, _Refused] = {}
@@ -147,9 +148,10 @@ class Following:
         if before is not None:  # its program was replaced by exec, or its pid was used again
             before.is_replaced = _is_same_process(before, recorded)
             self._replace(before)
+            del self._by_label[before.label]
         recorded.owed = set(self._readers)
         recorded.label = self._label(recorded)
-        self._by_key[recorded.key] = recorded
+        self._by_key[recorded.key] = self._by_label[recorded.label] = recorded
         self._tell(self._found, recorded)
 
     def _replace(self, before: Recorded) -> None:
@@ -162,8 +164,7 @@ class Following:
     def _label(self, recorded: Recorded) -> int | str:
         """The pid; with its namespace where a process of another one has that pid, and perhaps that service."""
         pid, namespace = recorded.key
-        taken = any(each.label == pid for each in self._by_key.values() if each.key != recorded.key)
-        return f"{pid}@{namespace}" if taken else pid
+        return f"{pid}@{namespace}" if pid in self._by_label else pid
 
     def _end(self, recorded: Recorded) -> None:
         if not recorded.is_ended:
@@ -211,7 +212,7 @@ class Following:
                     continue
                 each.owed -= {reader} if reader is not None else each.owed
                 if not each.owed and self._by_key.get(each.key) is each:
-                    del self._by_key[each.key]
+                    del self._by_key[each.key], self._by_label[each.label]
             self._replaced = [each for each in self._replaced if each.owed]
 
     def _forget_the_unscraped(self) -> None:
@@ -230,6 +231,7 @@ class Following:
                     recorded.end()
                     recorded.let_go()
             self._by_key.clear()
+            self._by_label.clear()
             self._replaced.clear()
 
 
