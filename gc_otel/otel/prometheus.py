@@ -23,11 +23,9 @@ from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
 
 from gc_otel.errors import NotSupported
+from gc_otel.otel.forms import COPIED
 from gc_otel.otel.pieces import Pieces
-from gc_otel.otel.producer import PROCESS_PID, SERVICE_NAME
-
-#: Resource attributes that are labels of every series.
-COPIED: Final = frozenset({PROCESS_PID, SERVICE_NAME})
+from gc_otel.otel.producer import PROCESS_PID
 
 PLAIN_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 

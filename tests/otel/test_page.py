@@ -27,7 +27,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from gc_otel.otel import pieces, prometheus
+from gc_otel.otel import forms, prometheus
 from gc_otel.otel.prometheus import PLAIN_TEXT, Page
 
 SCOPE = InstrumentationScope("gc_otel", "1")
@@ -100,7 +100,7 @@ def at_once(page, everything, accept):
     page._pieces = {}
     page._given = everything
     encode, _ = prometheus._encoder(accept)
-    return pieces.without_end(encode(page._registry).decode())
+    return forms.without_end(encode(page._registry).decode())
 
 
 NUMBERS = st.sampled_from([0, 1, -0.0, 2.5, 123456.75, 1e7, float("inf"), 10**18, 1e-9])
@@ -159,23 +159,27 @@ def data_of(name, value, keys):
     return Gauge(points) if name == "c" else Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
 
 
-def test_the_libraries_are_asked_once_for_each_metric_of_a_process(monkeypatch):
-    """Other numbers are put in their places; other attributes are asked for again; who has gone is forgotten."""
+def test_the_libraries_are_asked_once_for_each_metric(monkeypatch):
+    """Other numbers and pids are put in their places; other attributes are asked for again; who has gone is forgotten."""
     asked = []
-    original = pieces.Pieces._forms
+    original = forms.Forms._asked
 
-    def watched(self, each, names):
+    def watched(self, each, resource, names):
         asked.append((each.resource.attributes["process.pid"], sorted(names)))
-        return original(self, each, names)
+        return original(self, each, resource, names)
 
-    monkeypatch.setattr(pieces.Pieces, "_forms", watched)
-    first, second = of(1), of(2)
-    now = [first, second]
+    monkeypatch.setattr(forms.Forms, "_asked", watched)
+    first, second, other = of(1), of(2), of(3, service="bank")
+    now = [first, second, other]
     page = Page(lambda: now)
-    page.render()
+    assert series(page.render().body)[:3] == [
+        f'made_value{{process_pid="{pid}",service_name="{service}",some_attribute="a"}}'
+        for pid, service in ((1, "shop"), (2, "shop"), (3, "bank"))
+    ]
+    assert asked == [(1, ["made.value"]), (3, ["made.value"])]
     now[:] = [ResourceMetrics(first.resource, of(1, value=2.0).scope_metrics, ""), second]
     assert b'made_value{process_pid="1",service_name="shop",some_attribute="a"} 2.0\n' in page.render().body
-    assert asked == [(1, ["made.value"]), (2, ["made.value"])]
+    assert asked[2:] == []
     now[:] = [with_attributes(first, {"some.attribute": "b"}), second]
     assert b'process_pid="1",service_name="shop",some_attribute="b"} 1.0\n' in page.render().body
     assert asked[2:] == [(1, ["made.value"])]
@@ -184,6 +188,15 @@ def test_the_libraries_are_asked_once_for_each_metric_of_a_process(monkeypatch):
     now[:] = [first, second]
     page.render()
     assert asked[3:] == [(1, ["made.value"])]
+
+
+def test_a_pid_of_another_namespace_is_a_label_as_it_is():
+    """It is text, and shared with nobody."""
+    page = Page(lambda: [of("7@1"), of("8@1")])
+    assert [line.partition(",")[0] for line in series(page.render().body)[:2]] == [
+        'made_value{process_pid="7@1"',
+        'made_value{process_pid="8@1"',
+    ]
 
 
 def with_attributes(of_process, attributes):
@@ -202,7 +215,7 @@ def test_families_that_are_not_as_expected_are_rendered_at_once(monkeypatch, fam
     """Libraries of another day may write two families for a metric, or more on a line: the page is then made as a whole."""
     page = Page(lambda: [of(1), of(2)])
     expected = page.render().body
-    monkeypatch.setattr(pieces, "_families", families)
+    monkeypatch.setattr(forms, "_families", families)
     page._pieces.clear()
     assert page.render().body == expected
 
