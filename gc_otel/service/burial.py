@@ -126,11 +126,13 @@ class Burial:
             ready = [each for each in self._gone if at_once or each.is_decided]
             self._gone = [each for each in self._gone if each not in ready]
             decided = [each for gone in ready if (each := self._decide(gone)) is not None]
-        if not self._has_looked:
+        is_first = not self._has_looked
+        if is_first:
             # All that live have been found by now: who was counted before and has no file any more ended meanwhile.
             self._totals.vanished(self._names())
             self._has_looked = True
-        self._totals.save()
+        if ready or is_first:  # not what a page has counted so far: a new state in the folder wakes who calls this
+            self._totals.save()
         for each in decided:
             self._put_away(each)
         if decided:
