@@ -2,7 +2,7 @@
 
 Flight files are real ones, written by the Python recorder and held alive in the names of processes that sleep; the
 exporter is the command, in a process of its own, and is scraped as Prometheus does: OpenMetrics, compressed.
-What dominates is measured apart, in one process: the same page taken to its three stages.
+What dominates is measured apart, in one process: the points of a page alone, and all of it.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def samples(exporter: Exporter, rounds: int) -> tuple[list[float], list[float]]:
 
 
 def stages(folder: Folder) -> tuple[dict[str, float], int]:
-    """Shares of a page's CPU time: our points, their translation by OpenTelemetry's exporter, the text; and its series."""
+    """Shares of the CPU time of a page on which little has changed: our points, and the text; and its series."""
     from gc_otel.service.following import Following
     from gc_otel.service.ledger import Ledger
     from gc_otel.service.metrics import Metrics
@@ -125,16 +125,10 @@ def stages(folder: Folder) -> tuple[dict[str, float], int]:
     totals = open_totals(folder, ledger.note_fault)
     metrics = Metrics(following, sampling, totals, Config(), ledger)
     body = metrics.render(LIKE_PROMETHEUS["Accept"]).body
-    page = metrics._page
-    produced = least_s(metrics._produce)
-    translated = least_s(lambda: list(page._registry.collect()))
+    produced = least_s(lambda: list(metrics._produce()))
     rendered = least_s(lambda: metrics.render(LIKE_PROMETHEUS["Accept"]))
     following.close()
-    parts = {
-        "making points": produced,
-        "OpenTelemetry's exporter": translated - produced,
-        "prometheus_client's text": rendered - translated,
-    }
+    parts = {"making points": produced, "text": rendered - produced}
     series = sum(not line.startswith(b"#") for line in body.splitlines())
     return {name: part / rendered for name, part in parts.items()}, series
 

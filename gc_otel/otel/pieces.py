@@ -7,13 +7,13 @@ stand in the order of its resources.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from opentelemetry.sdk.metrics.export import ResourceMetrics
 from opentelemetry.sdk.resources import Resource
 
-from gc_otel.otel.forms import Form, Forms, Render, UnknownForm, numbers_of, points_of, without_end
+from gc_otel.otel.forms import Form, Forms, Render, numbers_of, points_of
 
 
 @dataclass(slots=True)
@@ -33,19 +33,23 @@ class Pieces:
         # By identity: a resource is equal to another one by all that it says, which takes long to ask.
         self._kept: dict[int, tuple[Resource, dict[str, _Piece]]] = {}
 
-    def page(self, resource_metrics: Sequence[ResourceMetrics]) -> str:
-        """The page of all of them, without an end mark."""
+    @property
+    def resources(self) -> list[Resource]:
+        """All that are on the last page."""
+        return [resource for resource, _ in self._kept.values()]
+
+    def page(self, resource_metrics: Iterable[ResourceMetrics]) -> str:
+        """The page of all of them, without an end mark; UnknownForm where the libraries have to write it.
+
+        One after the other: as many points as 1,000 processes have would be looked through by the collector again and again.
+        """
         before, self._kept = self._kept, {}
         heads: dict[str, str] = {}
         samples: dict[str, list[str]] = {}
         forms = Forms(self._render)
         for each in resource_metrics:
             resource, known = before.get(id(each.resource), (None, {}))
-            try:
-                pieces = _pieces(each, known if resource is each.resource else {}, forms)
-            except UnknownForm:  # then all at once
-                self._kept.clear()
-                return without_end(self._render(resource_metrics))
+            pieces = _pieces(each, known if resource is each.resource else {}, forms)
             self._kept[id(each.resource)] = each.resource, pieces
             for name, piece in pieces.items():
                 heads.setdefault(name, piece.form.head)

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics
+from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
 
 from gc_otel.errors import NotSupported
-from gc_otel.otel.forms import COPIED
+from gc_otel.otel.forms import COPIED, UnknownForm, without_end
 from gc_otel.otel.pieces import Pieces
 from gc_otel.otel.producer import PROCESS_PID
 
@@ -45,13 +46,13 @@ class Rendered:
 
 
 class Page:
-    """Renders what ``produce`` gives; both run under one lock, in the thread that asks.
+    """Renders what ``produce`` gives, one process after the other; both run under one lock, in the thread that asks.
 
     ``rendered`` is called under it too, when a page is complete.
     """
 
     def __init__(
-        self, produce: Callable[[], Sequence[ResourceMetrics]], rendered: Callable[[], None] = lambda: None
+        self, produce: Callable[[], Iterable[ResourceMetrics]], rendered: Callable[[], None] = lambda: None
     ) -> None:
         self._lock = threading.Lock()
         self._produce = produce
@@ -93,13 +94,17 @@ class Page:
             self._given = resource_metrics
             return encode(self._registry).decode()
 
-        everything = self._produce()
         # Kept for the two formats that were asked for last: each is as large as its page.
         pieces = self._pieces.pop(content_type, None) or Pieces(render)
         self._pieces = {**dict([*self._pieces.items()][-1:]), content_type: pieces}
+        try:
+            text, resources = pieces.page(self._produce()), pieces.resources
+        except UnknownForm:  # libraries of another day: all at once, by them
+            everything = list(self._produce())
+            text, resources = without_end(render(everything)), [each.resource for each in everything]
         targets = CollectorRegistry(auto_describe=False)
-        targets.register(_Targets(everything))
-        return pieces.page(everything).encode() + encode(targets)
+        targets.register(_Targets(resources))
+        return text.encode() + encode(targets)
 
     def _collect(self, *_: object, **__: object) -> MetricsData:
         return MetricsData(self._given)
@@ -108,13 +113,13 @@ class Page:
 class _Targets:
     """``target_info`` of every process."""
 
-    def __init__(self, resource_metrics: Sequence[ResourceMetrics]) -> None:
-        self._resource_metrics = resource_metrics
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        self._resources = resources
 
     def collect(self) -> Iterator[InfoMetricFamily]:
         family = InfoMetricFamily("target", "What is known of a process.")
-        for each in self._resource_metrics:
-            attributes = each.resource.attributes
+        for each in self._resources:
+            attributes = each.attributes
             if PROCESS_PID in attributes:
                 family.add_metric([], {_label(name): str(value) for name, value in attributes.items()})
         yield family

@@ -77,7 +77,7 @@ def serve(
 
 
 def _collect_less() -> None:
-    """A page is a million containers that no cycle holds: at CPython's own threshold collections are a tenth of a scrape."""
+    """Each process on a page is hundreds of containers that no cycle holds: they are gone before so many have been made."""
     if threading.current_thread() is threading.main_thread():
         gc.set_threshold(_ALLOCATIONS_A_COLLECTION, 20, 100)
         _share_one_arena()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -51,35 +51,42 @@ class Metrics:
         with self._ledger.spent("scrape"):
             return self._page.render(accept)
 
-    def _produce(self) -> list[ResourceMetrics]:
+    def _produce(self) -> Iterator[ResourceMetrics]:
         # Under the page's lock, as is _rendered.
         self._began_ns = time.monotonic_ns()
-        collected = self._collect(PAGE)
-        self._shown = tuple(collected.ended)
-        return list(collected.resource_metrics)
+        shown = self._refreshed(PAGE)
+        # Who ends from here on is shown with the numbers of now, and once more on the next page.
+        self._shown = tuple(each for each in shown if each.is_ended)
+        return self._points(shown)
 
     def to_push(self) -> Collected:
         """The same points, for a reader of its own; beside a page that is being rendered."""
-        return self._collect(PUSH)
+        shown = self._refreshed(PUSH)
+        ended = [each for each in shown if each.is_ended]
+        return Collected(list(self._points(shown)), ended)
 
     def pushed(self, ended: Sequence[Recorded]) -> None:
         """Their last numbers were in a push that was taken."""
         self._following.forget(ended, reader=PUSH)
 
-    def _collect(self, reader: str) -> Collected:
+    def _refreshed(self, reader: str) -> tuple[Recorded, ...]:
         try:
             self._following.refresh()
         except Exception as error:  # noqa: BLE001 - contained and noted: those that are known are shown all the same
             self._ledger.note_fault(reader, error)
-        # Who ends from here on is shown with the numbers of now, and once more on the next page.
-        shown = [(recorded, recorded.is_ended) for recorded in self._following.shown(reader)]
-        made = [one for recorded, _ in shown if (one := self._of_process(recorded)) is not None]
-        # Saved before anybody sees them: what was shown once is never less.
+        return self._following.shown(reader)
+
+    def _points(self, shown: Sequence[Recorded]) -> Iterator[ResourceMetrics]:
+        for recorded in shown:
+            made = self._of_process(recorded)
+            if made is not None:
+                yield made
+        # Saved before anybody sees them, and nobody sees a part of this: what was shown once is never less.
         self._totals.save()
         now_unix_ns = time.time_ns()
-        made += [self._producer.of_service(each, now_unix_ns=now_unix_ns) for each in self._totals.services()]
-        own = self._producer.of_exporter(self._numbers(), now_unix_ns=now_unix_ns)
-        return Collected([*made, own], [recorded for recorded, is_ended in shown if is_ended])
+        for each in self._totals.services():
+            yield self._producer.of_service(each, now_unix_ns=now_unix_ns)
+        yield self._producer.of_exporter(self._numbers(), now_unix_ns=now_unix_ns)
 
     def _of_process(self, recorded: Recorded) -> ResourceMetrics | None:
         try:
