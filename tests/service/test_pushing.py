@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 from itertools import pairwise
 
@@ -18,6 +20,8 @@ from gc_otel.service.pushing import STATE_NAME
 from gc_otel.service.status import ask_status
 
 pytestmark = pytest.mark.once
+
+IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 HOUR_S = 3600.0
 
@@ -303,6 +307,56 @@ def test_a_certificate_that_is_not_there_is_a_reason(pushing, folder, eventually
         status = eventually(lambda: ask_status(folder).push if ask_status(folder).push.refused else None, "nothing")
         assert status.reason
         end(served)
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """Makes a certificate of this host, signed by itself: the paths of it and of its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        assert not IN_CI, "CI needs openssl"
+        pytest.skip("no openssl to make a certificate with")
+
+    def make(name):
+        certificate, key = str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.key")
+        subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+        kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        subprocess.run(
+            [openssl, "req", *kind, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True
+        )
+        return certificate, key
+
+    return make
+
+
+def test_tls_with_a_certificate_that_is_trusted(pushing, make, receiver, certificates, monkeypatch):
+    """The same numbers as without."""
+    certificate, key = certificates("receiver")
+    receiver.speak_tls(certificate, key)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # the library's library obeys these first: docs/otlp.md
+        monkeypatch.delenv(name, raising=False)
+    one = make()
+    one.collect(times=3)
+    pushing()
+    receiver.wait_for(lambda sent: of_pid(sent, one.pid) and collections(of_pid(sent, one.pid)[-1]) == 3)
+
+
+def test_tls_with_a_certificate_that_is_not(
+    pushing, make, receiver, certificates, folder, eventually, page_at, monkeypatch
+):
+    """Nothing is sent, it is counted and named, and the page is as ever."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")  # the library names the cause before it tries again
+    receiver.speak_tls(*certificates("receiver"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", certificates("another")[0])
+    one = make()
+    one.collect(times=3)
+    served = pushing()
+    status = eventually(lambda: ask_status(folder).push if ask_status(folder).push.refused else None, "nothing")
+    assert "certificate" in status.reason.lower()
+    assert (status.taken, receiver.sent, receiver.headers) == (0, [], [])
+    assert f'process_pid="{one.pid}"' in page_at(f"{served.address}/metrics")
+    end(served, one)
 
 
 def test_the_variables_are_read_by_the_command(receiver, command, make, monkeypatch):
