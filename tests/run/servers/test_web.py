@@ -39,19 +39,10 @@ WEB = {
     ),
     "uvicorn": (uvicorn, ("--workers", "2")),
 }
-#: So many requests a worker answers before it is replaced.
+#: Each of them, with workers that are replaced after so many requests.
 RECYCLED = {
-    "sync": (gunicorn, ("-k", "sync", "-w", "2", "--max-requests", "3", "still:wsgi")),
-    "gthread, preloaded": (
-        gunicorn,
-        ("-k", "gthread", "-w", "2", "--threads", "4", "--preload", "--max-requests", "3", "still:wsgi"),
-    ),
-    "gevent": (gunicorn, ("-k", "gevent", "-w", "2", "--max-requests", "3", "still:wsgi")),
-    "uvicorn's worker": (
-        gunicorn,
-        ("-k", "uvicorn.workers.UvicornWorker", "-w", "2", "--max-requests", "3", "still:asgi"),
-    ),
-    "uvicorn": (uvicorn, ("--workers", "2", "--limit-max-requests", "3")),
+    name: (server, (*options, "--limit-max-requests" if server is uvicorn else "--max-requests", "3"))
+    for name, (server, options) in WEB.items()
 }
 
 
