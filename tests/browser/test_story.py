@@ -50,15 +50,28 @@ def test_from_the_first_look_to_the_post_mortem(shop, tab, eventually, tmp_path)
     assert page.url == f"{run.address}/"
     assert page.evaluate("() => document.cookie") == "", "HttpOnly"
     worker, _ = eventually(lambda: len(found := workers_of(page)) == 2 and found, "no two workers")
+    find_in_fleet(page, worker)
+    look_at_process(page, worker, eventually)
+    compare_censuses(page)
+    who_holds(page)
+    open_elsewhere(page, first.context)
+    kill(page, run, worker, quiet)
+    read_post_mortem(page, run, worker)
+    export(page, first, tab, tmp_path, worker)
+    assert all(url.startswith((run.address, "data:")) for url in first.asked), "nothing foreign is loaded"
 
-    # The fleet: sorted by memory, found by a word, one row to click.
+
+def find_in_fleet(page, worker):
+    """The fleet: sorted by memory, found by a word, one row to click."""
     page.wait_for_selector("tbody tr:nth-child(3)")
     page.get_by_role("searchbox").fill(str(worker["pid"]))
     assert page.locator("section:first-of-type tbody tr").count() == 1
     check(page)
     page.get_by_role("link", name=f"pid {worker['pid']}").click()
 
-    # The process: live, with pictures in its canvases.
+
+def look_at_process(page, worker, eventually):
+    """The process: live, with pictures in its canvases."""
     page.wait_for_url(f"**/process/{worker['id']}")
     page.wait_for_selector(".status.live")
     eventually(lambda: page.locator("canvas").count() >= 6, "no charts")
@@ -69,7 +82,9 @@ def test_from_the_first_look_to_the_post_mortem(shop, tab, eventually, tmp_path)
     zoom_all(page)
     explain_by_keyboard(page)
 
-    # The heap: what grew, by name; two censuses have their addresses.
+
+def compare_censuses(page):
+    """The heap: what grew, by name."""
     page.get_by_role("link", name="Heap", exact=True).click()
     page.get_by_role("button", name="Take a census").click()
     page.wait_for_selector(".treemap svg")
@@ -80,11 +95,11 @@ def test_from_the_first_look_to_the_post_mortem(shop, tab, eventually, tmp_path)
     page.get_by_role("button", name="Show").click()
     assert page.locator("button.type", has_text="<img src=x").count() >= 1, "a hostile name is a name"
     check(page)
-    who_holds(page)
-    shared = page.url
 
-    # Another tab, dark, by the address alone: the cookie is the browser's.
-    context = first.context
+
+def open_elsewhere(page, context):
+    """The two censuses have an address: it is enough for another tab, a dark one; the cookie is the browser's."""
+    shared = page.url
     context.new_page().close()
     page.emulate_media(color_scheme="dark")
     page.goto(shared)
@@ -92,12 +107,18 @@ def test_from_the_first_look_to_the_post_mortem(shop, tab, eventually, tmp_path)
     page.wait_for_selector(".treemap svg")
     page.emulate_media(color_scheme="light")
 
-    # The worker is killed: its page freezes where it is, and the fleet says how it ended.
+
+def kill(page, run, worker, quiet):
+    """While its page is looked at, which freezes where it is."""
     page.goto(f"{run.address}/process/{worker['file']}")
     page.wait_for_selector(".status.live")
     quiet()
     os.kill(worker["pid"], signal.SIGKILL)
     page.wait_for_selector(".status.ended")
+
+
+def read_post_mortem(page, run, worker):
+    """The fleet says how it ended, and its page has its charts still."""
     page.goto(f"{run.address}/")
     page.wait_for_selector("text=SIGKILL")
     page.get_by_role("link", name=f"pid {worker['pid']}").click()
@@ -105,8 +126,6 @@ def test_from_the_first_look_to_the_post_mortem(shop, tab, eventually, tmp_path)
     page.wait_for_selector(".status.ended")
     assert page.locator("canvas").count() >= 6
     check(page)
-    export(page, first, tab, tmp_path, worker)
-    assert all(url.startswith((run.address, "data:")) for url in first.asked), "nothing foreign is loaded"
 
 
 def zoom_all(page):
