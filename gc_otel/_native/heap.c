@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXACT_OBJECTS 8192 /* the first ones are all looked into */
-#define SPARSER_AFTER 1024 /* of so many more one in two, of as many again one in three, and so on */
+#define EXACT_OBJECTS 4096 /* the first ones are all looked into */
+#define SPARSER_AFTER 512 /* of so many more one in two, of as many again one in three, and so on */
 #define FOLLOWED_DEPTH 3      /* containers in containers that are charged to one owner */
 #define OWNERS_AT_MOST 4
 #define RECENT_TYPES 256
@@ -43,6 +43,7 @@ typedef struct {
     unsigned waiting_count;
     uint64_t visited, random;
     unsigned long asked_every, every;
+    unsigned long to_pass, drawn_every; /* objects before the next one that is looked into, and what that stands for */
     Py_ssize_t list_refs; /* references to tracked objects that this walk itself holds */
     bool failed;
 } walk;
@@ -53,7 +54,7 @@ typedef struct {
     PyObject *holder;
     uintptr_t owner;
     double weight;
-    unsigned long edge_every;
+    unsigned long edge_every, to_pass;
     int depth;
     bool claiming; /* second sight of a plain container's content, for its owner's sake */
 } edges;
@@ -65,14 +66,13 @@ plain_kind(PyObject *object)
     return type == &PyDict_Type || type == &PyList_Type || type == &PySet_Type ? type : NULL;
 }
 
-static bool
-draw(walk *walk, unsigned long every)
+/* How many to pass over before the next one of a sample in which each stands for `every`: as many on average as are
+ * passed over for one that is taken, and never in step with a program's own rhythm. */
+static unsigned long
+passed_over(walk *walk, unsigned long every)
 {
-    if (every <= 1) {
-        return true;
-    }
     walk->random = walk->random * 6364136223846793005ull + 1442695040888963407ull;
-    return ((walk->random >> 32) * every) >> 32 == 0; /* no division: this is asked at every object */
+    return (unsigned long)(((walk->random >> 32) * (2 * every - 1)) >> 32);
 }
 
 static size_t
@@ -183,7 +183,7 @@ charge_container(edges *at, PyObject *object, PyTypeObject *kind, double share, 
     /* What several hold is nobody's own: the globals of a module would be read once for each of its functions. */
     bool is_own = share * OWNERS_AT_MOST >= at->weight * (double)at->edge_every;
     if (!owner_is_plain && is_own && at->depth > 0) {
-        edges within = {at->walk, object, at->owner, share, at->edge_every, at->depth - 1, true};
+        edges within = {at->walk, object, at->owner, share, at->edge_every, at->to_pass, at->depth - 1, true};
         look_into(&within, object);
     }
 }
@@ -192,8 +192,12 @@ static int
 see_reference(PyObject *object, void *argument)
 {
     edges *at = argument;
-    if (!draw(at->walk, at->edge_every)) {
-        return 0;
+    if (at->edge_every > 1) {
+        if (at->to_pass > 0) {
+            at->to_pass--;
+            return 0;
+        }
+        at->to_pass = passed_over(at->walk, at->edge_every);
     }
     PyTypeObject *kind = plain_kind(object);
     if (kind == NULL && at->claiming) {
@@ -218,7 +222,7 @@ see_reference(PyObject *object, void *argument)
         entry->leaf_objects += share;
         entry->leaf_bytes += bytes;
         if (is_container && at->depth > 0) {
-            edges within = {at->walk, object, (uintptr_t)Py_TYPE(object), share, 1, at->depth - 1, false};
+            edges within = {at->walk, object, (uintptr_t)Py_TYPE(object), share, 1, 0, at->depth - 1, false};
             look_into(&within, object);
         }
     }
@@ -239,7 +243,7 @@ charge_named(walk *walk, PyObject *object, size_t index, Py_ssize_t bytes)
     charge_to(walk, Py_TYPE(object), owner_of_name(index), 1, (double)bytes);
     unsigned long every = walk->asked_every > 0 ? walk->asked_every : 64;
     every = (size_t)bytes > 512 * every ? every : 1;
-    edges at = {walk, object, owner_of_name(index), 1, every, FOLLOWED_DEPTH - 1, true};
+    edges at = {walk, object, owner_of_name(index), 1, every, passed_over(walk, every) / 2, FOLLOWED_DEPTH - 1, true};
     look_into(&at, object);
 }
 
@@ -261,6 +265,27 @@ entry_of(walk *walk, PyObject *object)
     return entry;
 }
 
+/* Of large containers some items, of the others some containers: one list with half of the heap in it
+ * must neither be missed nor taken times sixteen. */
+static inline bool
+is_looked_into(walk *walk, edges *at, size_t bytes)
+{
+    unsigned long every = walk->every;
+    if (bytes > 512 * every) {
+        at->edge_every = every;
+        at->to_pass = passed_over(walk, every) / 2;
+        return true;
+    }
+    if (walk->to_pass > 0) {
+        walk->to_pass--;
+        return false;
+    }
+    at->weight = (double)walk->drawn_every;
+    walk->drawn_every = every;
+    walk->to_pass = every > 1 ? passed_over(walk, every) : 0;
+    return true;
+}
+
 static bool
 count(walk *walk, PyObject *object)
 {
@@ -280,17 +305,8 @@ count(walk *walk, PyObject *object)
     if (index != NULL) {
         charge_named(walk, object, *index, bytes);
     }
-    unsigned long every = walk->every;
-    edges at = {walk, object, (uintptr_t)Py_TYPE(object), 1, 1, FOLLOWED_DEPTH, false};
-    /* Of large containers some items, of the others some containers: one list with half of the heap in it
-     * must neither be missed nor taken times sixteen. */
-    if ((size_t)bytes > 512 * every) {
-        at.edge_every = every;
-    }
-    else if (draw(walk, every)) {
-        at.weight = (double)every;
-    }
-    else {
+    edges at = {walk, object, (uintptr_t)Py_TYPE(object), 1, 1, 0, FOLLOWED_DEPTH, false};
+    if (!is_looked_into(walk, &at, (size_t)bytes)) {
         return true;
     }
     look_into(&at, object);
@@ -470,7 +486,7 @@ gco_count_heap(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "O!k:count_heap", &PyList_Type, &names, &walk.asked_every)) {
         return NULL;
     }
-    walk.every = walk.asked_every > 0 ? walk.asked_every : 1;
+    walk.drawn_every = walk.every = walk.asked_every > 0 ? walk.asked_every : 1;
     if (!gco_sizes_prepare()) {
         return NULL;
     }

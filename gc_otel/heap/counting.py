@@ -25,8 +25,8 @@ Counted = tuple[list[TypeRow], list[ChargeRow], int, int]
 
 _PLAIN: Final = (dict, list, set)
 _FOLLOWED_DEPTH: Final = 3
-_EXACT_OBJECTS: Final = 8192
-_SPARSER_AFTER: Final = 1024
+_EXACT_OBJECTS: Final = 4096
+_SPARSER_AFTER: Final = 512
 _LARGE_BYTES: Final = 512
 _OWNERS_AT_MOST: Final = 4
 #: From this reference count on an object is never freed.
