@@ -93,8 +93,8 @@ first_of(PyObject *function)
  * enabled and starts, on every version, while the count of generation 0 is above its
  * threshold (CPython resets it only after the start callbacks).  The threshold
  * is asked again only where the cached one says "explicit".  Without a GIL it is no proof: there
- * CPython also waits until the heap has grown by a quarter, so a program's own call can come above
- * the threshold and is then taken for an automatic one. */
+ * CPython also waits until the heap has grown by a quarter, so a program's gc.collect(0) can come
+ * above the threshold and is then taken for an automatic one. */
 GCO_SELDOM static bool
 is_below_threshold(gco_recorder *self)
 {
@@ -120,6 +120,11 @@ is_explicit(gco_recorder *self, uint64_t generation, uint64_t events)
     if (generation == 0 && self->young_checks == 0 && events % YOUNG_SAMPLING != YOUNG_PHASE) {
         return false;
     }
+#ifdef Py_GIL_DISABLED
+    if (generation > 0) {
+        return true; /* what CPython itself begins there is of generation 0, from 3.13 to 3.15 */
+    }
+#endif
     bool explicit = is_below_threshold(self);
     if (generation == 0) {
         if (explicit) {

@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from gc_otel.flight import layout
 from gc_otel.flight.layout import GC, GENERATION, LATEST, LONGEST, MONITOR
-from gc_otel.flight.recorder import MappingLike
+from gc_otel.flight.recorder import MappingLike, gc_mode
 
 _OVERHEAD_SAMPLING: Final = 64
 _YOUNG_SAMPLING: Final = 64
@@ -39,6 +39,7 @@ _YOUNG_PHASE: Final = 32  # never the collection whose own cost is measured
 _YOUNG_CHECKS: Final = 1024
 _CPU_CLOCK_NS: Final = getattr(time, "thread_time_ns", time.monotonic_ns)  # not everywhere
 _THREAD_ID: Final = getattr(threading, "get_native_id", threading.get_ident)
+_IS_FREE_THREADED: Final = gc_mode() == "freethreaded"
 _COUNT_LIMIT: Final = 2**48  # more objects than an address space holds: nonsense of a neighbour's
 _LONGEST_S: Final = 1e9  # no duration is believed that is longer than 30 years
 
@@ -214,6 +215,8 @@ class PythonRecorder:
             return True
         if generation == 0 and self._young_checks == 0 and events % _YOUNG_SAMPLING != _YOUNG_PHASE:
             return False
+        if generation and _IS_FREE_THREADED:
+            return True  # see callback.c
         threshold = gc.get_threshold()[0]
         explicit = threshold == 0 or self._get_count()[0] <= threshold
         if generation == 0:
