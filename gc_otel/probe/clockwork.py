@@ -38,7 +38,10 @@ class Clockwork:
             return ticker
         from gc_otel.probe.ticker import PythonTicker  # brings signal and enum
 
-        return PythonTicker(self._call_tick, self._call_on_child)
+        twin = PythonTicker(self._call_tick, self._call_on_child)
+        # Once more than the native one: a signal's handler that raises ends a hook, and the thread has to end before the fork.
+        os.register_at_fork(before=twin.before_fork)
+        return twin
 
     def _call_tick(self) -> None:
         if self._tick is not None:

@@ -19,6 +19,7 @@ from gc_otel.probe.unpatched import unpatched
 
 _GONE_ATTEMPTS: Final = 500
 _GONE_PAUSE_S: Final = 0.00002
+_DONE_AGAIN_S: Final = 0.01
 #: Python has no wait on a word of a mapping: it looks instead, a few microseconds each time.
 _LISTEN_EVERY_S: Final = 0.25
 
@@ -56,13 +57,14 @@ class Ticker(Protocol):
 
 
 class _Round:
-    """One thread's life: told to stop by ``wake``, known to have stopped by ``done``."""
+    """One thread's life: told to stop by ``wake``, known to have stopped by ``ended``, which ``done`` rings in."""
 
     def __init__(self) -> None:
         allocate = unpatched("_thread", "allocate_lock")
         self.wake, self.done = allocate(), allocate()
         self.wake.acquire()
         self.done.acquire()
+        self.told = self.ended = False
         self.thread_id = 0
         self.pid = os.getpid()
 
@@ -74,8 +76,7 @@ class PythonTicker:
         self._tick = tick
         self.interval_ns = 5_000_000_000
         self._on_child = on_child
-        # At most one.  A list, because pop() is one step: two threads that fork at the same time
-        # must not both wait for the same round to end.
+        # One that is not told to stop, at most; and what an interrupted join has left, for the next one.
         self._rounds: list[_Round] = []
         self._starting = unpatched("_thread", "RLock")()
         self._wanted_by = 0  # the process that started and did not stop it; 0 for none
@@ -84,8 +85,8 @@ class PythonTicker:
 
     @property
     def running(self) -> bool:
-        """Whether the thread exists."""
-        return bool(self._rounds)
+        """Whether there is a thread that is not told to end."""
+        return not all(each.told for each in tuple(self._rounds))
 
     def listen(self, memory: object, on_bell: Callable[[], object], /) -> None:
         """Have ``on_bell()`` called four times a second, because this thread hears no ring; None: never."""
@@ -101,7 +102,7 @@ class PythonTicker:
         if not self._starting.acquire(False):
             return
         try:
-            if not self._rounds:
+            if not self.running:
                 self._start()
         finally:
             self._starting.release()
@@ -127,6 +128,7 @@ class PythonTicker:
                 if self._wait(this_round):
                     return
         finally:
+            this_round.ended = True
             this_round.done.release()
 
     def _call(self, function: Callable[[], object]) -> None:
@@ -151,21 +153,22 @@ class PythonTicker:
         self._join()
 
     def _join(self) -> None:
-        try:
-            this_round = self._rounds.pop()
-        except IndexError:
-            return
-        # In a child forked without hooks the thread is not there, and would be waited for in vain.
-        if this_round.pid != os.getpid():
-            return
-        this_round.wake.release()
-        if this_round.thread_id == unpatched("_thread", "get_native_id")():
-            return
-        this_round.done.acquire()
-        _wait_until_gone(this_round.thread_id)
+        """May be interrupted anywhere and called again, also by several threads that fork at the same time."""
+        for this_round in tuple(self._rounds):
+            # In a child forked without hooks the thread is not there, and would be waited for in vain.
+            if this_round.pid == os.getpid():
+                _end(this_round)
+            try:
+                self._rounds.remove(this_round)
+            except ValueError:  # another thread, or the child's hook, was quicker
+                continue
 
     def before_fork(self) -> None:
-        """At-fork hook: end the thread, so that CPython 3.12+ does not warn of it."""
+        """At-fork hook: end the thread, so that CPython 3.12+ does not warn of it.
+
+        And so that it holds nothing: without a GIL the lock of any object, ``sys.modules`` among them, that a thread
+        holds at a fork is held in the child for good.
+        """
         if self._wanted_by != os.getpid():  # a child forked without hooks: it has no thread, and its children need none
             self._wanted_by = 0
         self._join()
@@ -189,6 +192,19 @@ class PythonTicker:
         wanted, self._wanted_by = self._wanted_by, 0
         if wanted:
             self._on_child()
+
+
+def _end(this_round: _Round) -> None:
+    this_round.told = True
+    try:  # noqa: SIM105 - contextlib would be one more import of the observed process
+        this_round.wake.release()
+    except RuntimeError:  # by a join before this one
+        pass
+    if this_round.thread_id == unpatched("_thread", "get_native_id")():
+        return
+    while not this_round.ended:  # not `done` alone: only one of those who wait gets it
+        this_round.done.acquire(timeout=_DONE_AGAIN_S)
+    _wait_until_gone(this_round.thread_id)
 
 
 def _wait_until_gone(thread_id: int) -> None:

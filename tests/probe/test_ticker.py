@@ -290,6 +290,54 @@ class TestPythonOnly:
         assert not ticker.running
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
+    def test_an_interrupted_end_is_finished_by_the_next_hook(self, monkeypatch):
+        """A thread that ran on at the fork could hold what the child needs: the hook is there twice, and the second ends it."""
+
+        class Interrupted(Exception):
+            pass
+
+        def interrupt(*_):
+            raise Interrupted
+
+        ticker = PythonTicker(lambda: None, lambda: None)
+        before = task_count()
+        ticker.start()
+        assert wait_until(lambda: task_count() == before + 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(tickers, "_wait_until_gone", interrupt)
+            with pytest.raises(Interrupted):
+                ticker.before_fork()
+        ticker.before_fork()
+        assert (task_count(), ticker.running) == (before, False)
+        ticker.after_fork_in_parent()
+        assert (wait_until(lambda: task_count() == before + 1), ticker.running) == (True, True)
+        ticker.stop()
+        assert task_count() == before
+
+    def test_two_that_fork_at_once_both_wait(self):
+        """Neither goes on before the thread is gone."""
+        finish, entered, done = threading.Event(), threading.Event(), []
+
+        def tick():
+            entered.set()
+            finish.wait(PATIENCE_S)
+            done.append(True)
+
+        ticker = PythonTicker(tick, lambda: None)
+        ticker.interval_ns = LONG_NS
+        ticker.start()
+        assert entered.wait(PATIENCE_S)
+        seen = []
+        forking = [threading.Thread(target=lambda: (ticker.before_fork(), seen.append(list(done)))) for _ in range(2)]
+        for each in forking:
+            each.start()
+        assert wait_until(lambda: not ticker.running)
+        assert seen == []
+        finish.set()
+        for each in forking:
+            each.join(PATIENCE_S)
+        assert seen == [[True], [True]]
+
     def test_no_thread_after_a_fork_is_counted(self, monkeypatch):
         """The parent goes on without a monitor rather than with an exception out of its fork."""
         ticker = PythonTicker(lambda: None, lambda: None)
