@@ -23,7 +23,10 @@ def shop(monkeypatch):
     """An empty module of that name."""
     module = types.ModuleType("shop")
     monkeypatch.setitem(sys.modules, "shop", module)
-    return module
+    yield module
+    vars(
+        module
+    ).clear()  # without a GIL only a collection frees a module: what it holds would be there in the next test
 
 
 @pytest.fixture
