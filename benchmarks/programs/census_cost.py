@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
+import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import objgraph
 
@@ -35,8 +40,29 @@ def spent_ms(call: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - began_ns) / 1e6
 
 
+def empty_walk() -> Callable[[], object]:
+    """Compiled here; OSError or CalledProcessError where that cannot be done."""
+    include, suffix = sysconfig.get_path("include"), sysconfig.get_config_var("EXT_SUFFIX")
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, f"empty_walk{suffix}")
+        source = Path(__file__).with_name("empty_walk.c")
+        command = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", str(source), "-o", str(target)]
+        subprocess.run(command, check=True, capture_output=True)
+        spec = importlib.util.spec_from_file_location("empty_walk", target)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    walk: Callable[[], object] = module.walk
+    return walk
+
+
 def add_others(calls: dict[str, Callable[[], object]], missing: dict[str, str]) -> None:
     """What is not installed is told."""
+    try:
+        calls["floor"] = empty_walk()
+    except (OSError, subprocess.CalledProcessError) as error:
+        missing["floor"] = f"not compiled: {error}"
     try:
         from pympler import muppy, summary
 
@@ -68,11 +94,12 @@ def main() -> None:
         "cycles": gc_otel.find_cycles,
     }
     missing = {"native": reason} if extension is None else {}
-    if objects <= SMALL_OBJECTS:
-        add_others(calls, missing)
+    add_others(calls, missing)
+    if objects > SMALL_OBJECTS:
+        for name in ("muppy", "guppy"):
+            calls.pop(name, None)
+            missing[name] = "minutes for each round: measured on the small heap only"
     else:
-        missing |= dict.fromkeys(("muppy", "guppy"), "minutes for each round: measured on the small heap only")
-    if objects <= SMALL_OBJECTS:
         calls["twin"] = lambda: count_heap([], 0)
     gc.collect()
     gc.disable()
