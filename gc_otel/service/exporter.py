@@ -27,11 +27,11 @@ from gc_otel.service.status import PushStatus, Status
 
 if TYPE_CHECKING:
     from gc_otel.otel.otlp import Push
-    from gc_otel.service.absence import Absence
     from gc_otel.service.arrivals import Arrivals
     from gc_otel.service.burial import Burial
     from gc_otel.service.following import Following
     from gc_otel.service.http import Server
+    from gc_otel.service.launchers import Launchers
     from gc_otel.service.ledger import Ledger
     from gc_otel.service.metrics import Metrics
     from gc_otel.service.page.build import Page
@@ -105,11 +105,11 @@ class _Exporter:
         signals: Signals,
         push: Push | NotSupported | None,
     ) -> None:
-        from gc_otel.service.absence import PATIENCE_S, Absence
         from gc_otel.service.arrivals import Arrivals
         from gc_otel.service.burial import Burial, say_ending
         from gc_otel.service.following import PAGE, PUSH, Following
         from gc_otel.service.http import App, Server, is_loopback
+        from gc_otel.service.launchers import Launchers
         from gc_otel.service.ledger import Ledger
         from gc_otel.service.metrics import Metrics
         from gc_otel.service.page.build import make_page
@@ -118,13 +118,12 @@ class _Exporter:
         from gc_otel.service.totals import open_totals
 
         self._folder, self._claim, self._linger_s, self._signals = folder, claim, linger_s, signals
-        self._launchers: dict[int, Followed] = {}
         self._is_ready = False
         self._idle_since_s: float | None = None
         self._beat_s = time.monotonic()
         self._address = address_of(listening)
         self._ledger: Ledger = Ledger()
-        self._absence: Absence = Absence(PATIENCE_S)
+        self._launchers: Launchers = Launchers()
         self._arrivals: Arrivals = Arrivals(folder, self._ledger.note_fault)
         self._totals: Totals = open_totals(folder, self._ledger.note_fault)
         self._burial: Burial = Burial(folder, self._totals, note_fault=self._ledger.note_fault, say=say_ending)
@@ -168,9 +167,7 @@ class _Exporter:
 
     def follow(self, followed: Followed) -> None:
         """Go on at least until that launcher has gone."""
-        self._launchers[followed.pidfd] = followed
-        if followed.stderr_fd is not None:
-            self._absence.watch(followed)
+        self._launchers.follow(followed)
 
     def run(self) -> int:
         """The main loop."""
@@ -190,12 +187,11 @@ class _Exporter:
             for fd in ready & set(self._reception.fds()):
                 self._contained("request", lambda fd=fd: self._reception.handle(fd))  # type: ignore[misc]  # fd of this turn
             self._reception.expire()
-            for fd in ready & self._launchers.keys():
-                self._let_go(self._launchers[fd])
+            self._launchers.let_go(ready)
             self._following.refresh()
             self._burial.settle()
             self._is_ready = True
-            self._warn_of_the_absent()
+            self._launchers.warn_of_the_absent()
 
     def _wait(self) -> set[int]:
         poll = select.poll()
@@ -203,7 +199,7 @@ class _Exporter:
         for fd in (
             self._signals.fd,
             *self._reception.fds(),
-            *self._launchers,
+            *self._launchers.fds(),
             *pidfds,
             *self._burial.fds(),
             *self._arrivals.fds(),
@@ -232,7 +228,7 @@ class _Exporter:
         return self._linger_s is not None and time.monotonic() - self._idle_since_s >= self._linger_s
 
     def _found(self, recorded: Recorded) -> None:
-        self._absence.found(recorded)
+        self._launchers.found(recorded)
         self._burial.watch(recorded)
         self._signals.wake()  # its pidfd is to be waited for
 
@@ -240,18 +236,6 @@ class _Exporter:
         self._burial.note(recorded)
         if self._pushing is not None:
             self._pushing.note_ended()
-
-    def _let_go(self, followed: Followed) -> None:
-        del self._launchers[followed.pidfd]
-        self._absence.forget(followed)
-        _close(followed)
-
-    def _warn_of_the_absent(self) -> None:
-        from gc_otel.service.absence import explain, warn
-
-        for followed in self._absence.due():
-            if followed.pidfd in self._launchers:
-                warn(followed, explain(followed))
 
     def _welcome(self, followed: Followed) -> dict[str, object]:
         self.follow(followed)
@@ -296,7 +280,7 @@ class _Exporter:
             self._arrivals.close,
             self._following.close,
             self._burial.close,
-            self._let_all_go,
+            self._launchers.close,
             self._reception.close,
             self._claim.release,
         )
@@ -306,13 +290,3 @@ class _Exporter:
     def _close_page(self) -> None:
         if self._page is not None:
             self._page.close()
-
-    def _let_all_go(self) -> None:
-        for followed in list(self._launchers.values()):
-            self._let_go(followed)
-
-
-def _close(followed: Followed) -> None:
-    os.close(followed.pidfd)
-    if followed.stderr_fd is not None:
-        os.close(followed.stderr_fd)
