@@ -79,6 +79,7 @@ def look_at_process(page, worker, eventually):
     assert page.locator("canvas").evaluate_all(f"(all) => all.map({COLOURS})").count(1) == 0
     assert page.locator(".tile-value").first.inner_text().endswith("MiB")
     check(page)
+    point_at_memory(page)
     zoom_all(page)
     explain_by_keyboard(page)
 
@@ -126,6 +127,19 @@ def read_post_mortem(page, run, worker):
     page.wait_for_selector(".status.ended")
     assert page.locator("canvas").count() >= 6
     check(page)
+
+
+def point_at_memory(page):
+    """The pointer at the line's end says when and how much, with units, and stops when it leaves."""
+    chart = page.get_by_role("img", name="Memory over time")
+    box = chart.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.98, box["y"] + 60)
+    tip = chart.locator(".tip:not([hidden])")
+    tip.wait_for()
+    said = " ".join(tip.inner_text().split())
+    assert re.fullmatch(r"\d\d:\d\d:\d\d RSS [\d.,]+ MiB( USS [\d.,]+ MiB)?( Limit [\d.,]+ [KMGT]iB)?", said)
+    page.mouse.move(1, 1)
+    tip.wait_for(state="hidden")
 
 
 def zoom_all(page):
