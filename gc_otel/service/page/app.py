@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 API: Final = "/api/v1"
 _STATIC: Final = "/static/"
+_FAVICON: Final = "/favicon.ico"  # browsers ask for it where no document names an icon: at an answer of the API
 _READING: Final = ("GET", "HEAD")
 #: Of the server's threads, so that a scrape finds one whatever the page is asked for.
 AT_ONCE_MOST: Final = 8
@@ -66,9 +67,9 @@ class PageApp:
     def _answer(self, environ: WSGIEnvironment) -> Answer:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         self._access.check_host(environ)
-        if path.startswith(_STATIC):
+        if path.startswith(_STATIC) or path == _FAVICON:
             _allow(method, _READING)
-            return _asset(path)
+            return _asset(assets.url(assets.ICON) if path == _FAVICON else path)
         elsewhere = self._access.admit(environ)
         if elsewhere is not None:
             return elsewhere

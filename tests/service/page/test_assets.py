@@ -83,6 +83,7 @@ def test_an_address_changes_with_the_contents(desk):
         answer = desk.bare(address)
         assert answer.code == 200
         assert "immutable" in answer.headers["Cache-Control"]
+    assert desk.bare("/favicon.ico").body == assets.assets()[assets.ICON].body
     assert desk.bare("/static/0000000000000000/page.js").code == 404
     assert desk.bare(f"/static/{assets.version()}/../api.py").code == 404
 
