@@ -18,7 +18,8 @@
 
 #define EXACT_OBJECTS 4096 /* the first ones are all looked into */
 #define SPARSER_AFTER 512 /* of so many more one in two, of as many again one in three, and so on */
-#define FOLLOWED_DEPTH 3      /* containers in containers that are charged to one owner */
+#define ITEMS_BYTES 32768 /* of a larger container so many references are looked at, wherever in the walk it comes */
+#define FOLLOWED_DEPTH 3 /* containers in containers that are charged to one owner */
 #define OWNERS_AT_MOST 4
 #define RECENT_TYPES 256
 #define WAITING 16
@@ -236,13 +237,22 @@ see_reference(PyObject *object, void *argument)
     return at->walk->failed;
 }
 
+/* One reference in how many of a large container: of one list with half of the heap in it each costs a line of memory that
+ * the walk has not fetched yet. */
+static unsigned long
+references_every(const walk *walk, unsigned long every, size_t bytes)
+{
+    unsigned long enough = walk->asked_every > 0 ? 1 : (unsigned long)(bytes / ITEMS_BYTES);
+    return enough > every ? enough : every;
+}
+
 /* A container with a name counts whole under it, whoever else holds it, and so do the containers in it. */
 static void
 charge_named(walk *walk, PyObject *object, size_t index, Py_ssize_t bytes)
 {
     charge_to(walk, Py_TYPE(object), owner_of_name(index), 1, (double)bytes);
     unsigned long every = walk->asked_every > 0 ? walk->asked_every : 64;
-    every = (size_t)bytes > 512 * every ? every : 1;
+    every = (size_t)bytes > 512 * every ? references_every(walk, every, (size_t)bytes) : 1;
     edges at = {walk, object, owner_of_name(index), 1, every, passed_over(walk, every) / 2, FOLLOWED_DEPTH - 1, true};
     look_into(&at, object);
 }
@@ -272,8 +282,8 @@ is_looked_into(walk *walk, edges *at, size_t bytes)
 {
     unsigned long every = walk->every;
     if (bytes > 512 * every) {
-        at->edge_every = every;
-        at->to_pass = passed_over(walk, every) / 2;
+        at->edge_every = references_every(walk, every, bytes);
+        at->to_pass = passed_over(walk, at->edge_every) / 2;
         return true;
     }
     if (walk->to_pass > 0) {

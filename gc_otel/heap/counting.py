@@ -28,6 +28,7 @@ _FOLLOWED_DEPTH: Final = 3
 _EXACT_OBJECTS: Final = 4096
 _SPARSER_AFTER: Final = 512
 _LARGE_BYTES: Final = 512
+_ITEMS_BYTES: Final = 32768
 _OWNERS_AT_MOST: Final = 4
 #: From this reference count on an object is never freed.
 IMMORTAL: Final = 2**30
@@ -110,7 +111,7 @@ class _Walk:
         every = self.sampling()
         self.most_every = max(every, self.most_every)
         if size > _LARGE_BYTES * every:
-            self.look_into(value, type(value), 1.0, every, _FOLLOWED_DEPTH, claiming=False)
+            self.look_into(value, type(value), 1.0, self.references_every(every, size), _FOLLOWED_DEPTH, claiming=False)
         elif every == 1 or self.draw() * every < 1:
             self.look_into(value, type(value), float(every), 1, _FOLLOWED_DEPTH, claiming=False)
 
@@ -118,6 +119,10 @@ class _Walk:
         if self.asked_every > 0:
             return self.asked_every
         return 1 + max(0, self.visited - _EXACT_OBJECTS) // _SPARSER_AFTER
+
+    def references_every(self, every: int, size: int) -> int:
+        """One reference in how many of a large container."""
+        return every if self.asked_every > 0 else max(every, size // _ITEMS_BYTES)
 
     def look_into(
         self, holder: object, owner: type | int, weight: float, every: int, depth: int, *, claiming: bool
@@ -159,7 +164,7 @@ class _Walk:
     def charge_named(self, value: object, index: int, size: int) -> None:
         self.charge(type(value), index, 1.0, float(size))
         every = self.asked_every or 64
-        every = every if size > _LARGE_BYTES * every else 1
+        every = self.references_every(every, size) if size > _LARGE_BYTES * every else 1
         self.look_into(value, index, 1.0, every, _FOLLOWED_DEPTH - 1, claiming=True)
 
 
