@@ -11,14 +11,14 @@ import pytest
 import gc_otel
 
 
-class Basket:
+class Hamper:
     """What is drawn."""
 
     def __init__(self) -> None:
         self.items = ["apples"]
 
 
-BASKET = Basket()
+HAMPER = Hamper()
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def graphviz(tool, monkeypatch) -> None:
 @pytest.mark.parametrize("show", [gc_otel.show_refs, gc_otel.show_backrefs])
 def test_objects_in_code(show, tmp_path) -> None:
     """The types that stand in the source stand in the picture, one node for each."""
-    source = show(BASKET, filename=tmp_path / "a.svg", max_depth=3)
+    source = show(HAMPER, filename=tmp_path / "a.svg", max_depth=3)
     svg = (tmp_path / "a.svg").read_text()
-    assert "Basket" in svg
+    assert "Hamper" in svg
     assert svg.count('class="node"') == len(re.findall(r"^ *o\d+\[label=", source, re.MULTILINE)) > 1
