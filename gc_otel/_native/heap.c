@@ -184,7 +184,8 @@ charge_container(edges *at, PyObject *object, PyTypeObject *kind, double share, 
     /* What several hold is nobody's own: the globals of a module would be read once for each of its functions. */
     bool is_own = share * OWNERS_AT_MOST >= at->weight * (double)at->edge_every;
     if (!owner_is_plain && is_own && at->depth > 0) {
-        edges within = {at->walk, object, at->owner, share, at->edge_every, at->to_pass, at->depth - 1, true};
+        unsigned long to_pass = passed_over(at->walk, at->edge_every) / 2; /* a beginning is in the middle of an interval */
+        edges within = {at->walk, object, at->owner, share, at->edge_every, to_pass, at->depth - 1, true};
         look_into(&within, object);
     }
 }

@@ -142,6 +142,15 @@ def test_sample_estimates_the_same() -> None:
 
 
 @pytest.mark.usefixtures("quiet_gc", "either")
+def test_what_a_large_named_container_holds_in_containers(shop) -> None:
+    """One item in many is looked at, and what is in it counts for all of them."""
+    shop.ROWS = [{"items": [number]} for number in range(60_000)]
+    counted = rows(gc_otel.take_census())
+    for kind in ("dict", "list"):
+        assert counted[f"{kind} in shop.ROWS"].objects == pytest.approx(60_000, rel=0.25)
+
+
+@pytest.mark.usefixtures("quiet_gc", "either")
 def test_owners_add_up_to_the_containers(request) -> None:
     """What is charged to owners and what is left are all lists there are."""
     gc.unfreeze()  # frozen objects are walked on some versions only
