@@ -195,8 +195,8 @@ clean(gco_sampler *sampler, size_t used)
 }
 
 /* Not before the cost has been waited for, give or take a half, so that no rhythm of the program's is met.  The
- * interval keeps the examinations out of a service's slow requests: one that is examined takes some hundred microseconds
- * longer, and of ten of them a second a 99th percentile is made. */
+ * interval keeps the examinations out of a service's slow requests: one that is examined takes up to a
+ * millisecond longer, and of ten of them a second a 99th percentile is made. */
 static void
 put_off(gco_sampler *sampler, unsigned generation, uint64_t now_ns, uint64_t cost_ns)
 {
