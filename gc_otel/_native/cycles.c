@@ -18,18 +18,13 @@ append_row(void *context, const gco_heap *Py_UNUSED(heap), gco_type_entry *const
     return complete;
 }
 
-static void
-tell_nobody(void *Py_UNUSED(context), unsigned Py_UNUSED(phase), uint64_t Py_UNUSED(done), uint64_t Py_UNUSED(total))
-{
-}
-
 static PyObject *
 examine_here(gco_heap *heap)
 {
     uint64_t garbage = 0;
     double bytes = 0;
     PyObject *rows = PyList_New(0), *result = NULL;
-    gco_report report = {rows, append_row, tell_nobody};
+    gco_report report = {rows, append_row, gco_tell_nobody};
     if (rows != NULL && gco_heap_examine(heap, &report, &garbage, &bytes)) {
         result = Py_BuildValue("(OnnK)", rows, (Py_ssize_t)heap->count, (Py_ssize_t)garbage,
                                (unsigned long long)(bytes + 0.5));

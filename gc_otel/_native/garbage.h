@@ -21,7 +21,6 @@
 
 #include "heap.h"
 
-#define GCO_LONGEST_SIGNATURE 64
 #define GCO_NO_NODE UINT32_MAX
 #define GCO_NO_ROOM "no memory for the examination"
 

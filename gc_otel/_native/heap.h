@@ -27,6 +27,9 @@ typedef struct {
     bool sealed; /* in a child: no memory is to be had, and no Python code to be run */
 } gco_types;
 
+/* So many types of a way around are told; of a longer one, the first. */
+#define GCO_LONGEST_SIGNATURE 64
+
 /* From this reference count on an object is never freed. */
 #define GCO_IMMORTAL ((Py_ssize_t)1 << 30)
 
@@ -91,6 +94,12 @@ typedef struct {
                       size_t objects, double bytes);
     void (*progress)(void *context, unsigned phase, uint64_t done, uint64_t total);
 } gco_report;
+
+/* The progress of a report that nobody waits for. */
+static inline void
+gco_tell_nobody(void *Py_UNUSED(context), unsigned Py_UNUSED(phase), uint64_t Py_UNUSED(done), uint64_t Py_UNUSED(total))
+{
+}
 
 /* With the GIL, and the collector off from before it until after the last use of the result: an exception where false. */
 bool gco_heap_gather(gco_heap *heap, PyObject *gc);

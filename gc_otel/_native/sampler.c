@@ -129,11 +129,6 @@ note_component(void *context, const gco_heap *Py_UNUSED(heap), gco_type_entry *c
     return true;
 }
 
-static void
-tell_nobody(void *Py_UNUSED(context), unsigned Py_UNUSED(phase), uint64_t Py_UNUSED(done), uint64_t Py_UNUSED(total))
-{
-}
-
 /* Whether the program has audit hooks: see above. */
 static bool
 is_audited(void)
@@ -228,7 +223,7 @@ gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation)
     memset(sampler->objects, 0, sizeof(sampler->objects));
     memset(sampler->kinds, 0, sizeof(sampler->kinds));
     sampler->cells = cells;
-    gco_report report = {sampler, note_component, tell_nobody};
+    gco_report report = {sampler, note_component, gco_tell_nobody};
     sampler->active = list_young(sampler, &heap, generation) == LISTED &&
                       gco_heap_examine(&heap, &report, &garbage, &bytes);
     sampler->garbage = garbage;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define NAMES_MOST 6
-#define LONGEST_AROUND 64
 #define TYPE_NAME_BYTES 112
 
 /* UTF-8 into `room` bytes with the NUL, cut at a whole character.  Written here, because CPython's own would
@@ -90,8 +89,8 @@ least_turn(char names[][TYPE_NAME_BYTES], unsigned count)
 void
 gco_write_signature(char *text, gco_type_entry *const *types, size_t shown, size_t length)
 {
-    char names[LONGEST_AROUND][TYPE_NAME_BYTES];
-    unsigned count = (unsigned)(shown < LONGEST_AROUND ? shown : LONGEST_AROUND);
+    char names[GCO_LONGEST_SIGNATURE][TYPE_NAME_BYTES];
+    unsigned count = (unsigned)(shown < GCO_LONGEST_SIGNATURE ? shown : GCO_LONGEST_SIGNATURE);
     for (unsigned i = 0; i < count; i++) {
         gco_type_name(types[i]->type, names[i], TYPE_NAME_BYTES);
     }
