@@ -184,8 +184,9 @@ charge_container(edges *at, PyObject *object, PyTypeObject *kind, double share, 
     /* What several hold is nobody's own: the globals of a module would be read once for each of its functions. */
     bool is_own = share * OWNERS_AT_MOST >= at->weight * (double)at->edge_every;
     if (!owner_is_plain && is_own && at->depth > 0) {
-        unsigned long to_pass = passed_over(at->walk, at->edge_every) / 2; /* a beginning is in the middle of an interval */
-        edges within = {at->walk, object, at->owner, share, at->edge_every, to_pass, at->depth - 1, true};
+        /* Itself one of a sample perhaps: of a small one all is looked at, or few of few would be left. */
+        unsigned long every = bytes / share > 512.0 * (double)at->edge_every ? at->edge_every : 1;
+        edges within = {at->walk, object, at->owner, share, every, passed_over(at->walk, every) / 2, at->depth - 1, true};
         look_into(&within, object);
     }
 }

@@ -154,7 +154,8 @@ class _Walk:
                 self.charge(kind, type(holder), -share, -size)
             # What several hold is nobody's own: the globals of a module would be read once for each of its functions.
             if owner not in _PLAIN and share * _OWNERS_AT_MOST >= weight * every and depth > 0:
-                self.look_into(value, owner, share, every, depth - 1, claiming=True)
+                inner = every if size > share * _LARGE_BYTES * every else 1  # see heap.c
+                self.look_into(value, owner, share, inner, depth - 1, claiming=True)
 
     def charge(self, kind: type, owner: type | int, share: float, size: float) -> None:
         row = self.charges.setdefault((kind, owner), [0.0, 0.0])
