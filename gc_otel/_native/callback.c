@@ -15,7 +15,7 @@
  *   KeyboardInterrupt cannot be raised, and so swallowed, inside it.
  * - it is the recorder's own vectorcall: a method would be called through CPython's check
  *   for recursion, which on 3.10 refuses C functions too and so lost collections at the limit.
- * - a forked child must not write its parent's cells: gco_mapping_cells() asks
+ * - a forked child must not write its parent's cells: own_cells() asks
  *   the guard page first.
  */
 #include "recorder.h"
@@ -45,30 +45,38 @@
 #define THREAD_VARIABLE static _Thread_local
 #endif
 
-static atomic_uint thread_id_epoch;
-
-void
-gco_forget_thread_ids(void)
+/* The mapping's cells, or NULL: closed, or of another process. */
+static inline uint64_t *
+own_cells(const gco_recorder *self)
 {
-    atomic_fetch_add(&thread_id_epoch, 1);
+#ifndef Py_GIL_DISABLED
+    if (self->guard != NULL) {
+        return self->guard->is_open != 0 ? self->cells : NULL;
+    }
+#endif
+    return gco_mapping_cells(self->mapping);
 }
 
-/* The native thread id costs a system call, so each thread asks once. */
+/* CPython keeps the native id of each thread, and asks for it anew in a forked child.  3.10 does not: there it costs a system call,
+ * so each thread asks once, and the only thread of a forked child again, as that has a recorder of another epoch. */
 static inline uint64_t
-native_thread_id(void)
+native_thread_id(const gco_recorder *self)
 {
-#ifdef __linux__
+#if PY_VERSION_HEX >= 0x030B0000
+    (void)self;
+    return PyThreadState_Get()->native_thread_id;
+#elif defined(__linux__)
     THREAD_VARIABLE struct {
         uint64_t id;
         unsigned epoch;
-    } known = {0, (unsigned)-1};
-    unsigned now = atomic_load_explicit(&thread_id_epoch, memory_order_relaxed);
-    if (GCO_UNLIKELY(known.epoch != now)) {
+    } known = {0, 0};
+    if (GCO_UNLIKELY(known.epoch != self->epoch)) {
         known.id = (uint64_t)syscall(SYS_gettid);
-        known.epoch = now;
+        known.epoch = self->epoch;
     }
     return known.id;
 #else
+    (void)self;
     return (uint64_t)PyThread_get_thread_ident();
 #endif
 }
@@ -153,17 +161,17 @@ is_sampled(gco_recorder *self, uint64_t generation, uint64_t flags)
            (uint64_t)first_of(self->get_count) <= sampler->objects_most;
 }
 
-/* Whether nobody has had the dict before: CPython makes one for each phase, and hands it to the callbacks in their order.
- * With a GIL only: elsewhere a thread that a neighbour gave the last dict to is no argument, but a lock would be needed. */
+/* Whether the dict is as CPython made it: it makes one for each phase, and hands it to the callbacks in their order, so the first
+ * of them has it before anybody else.  With a GIL only: elsewhere a thread that a neighbour gave the last dict to is no argument,
+ * but a lock would be needed. */
 static inline bool
-is_first(const gco_recorder *self)
+is_untouched(const gco_recorder *self)
 {
 #ifdef Py_GIL_DISABLED
     (void)self;
     return false;
 #else
-    return !self->by_hand && PyList_GET_SIZE(self->callbacks) > 0 &&
-           PyList_GET_ITEM(self->callbacks, 0) == (PyObject *)self;
+    return PyList_GET_SIZE(self->callbacks) > 0 && PyList_GET_ITEM(self->callbacks, 0) == (PyObject *)self;
 #endif
 }
 
@@ -171,11 +179,21 @@ static inline uint64_t
 generation_of(const gco_recorder *self, PyObject *dict)
 {
     PyObject *first = NULL;
-    if (self->is_usual && is_first(self) && PyDict_Type.tp_traverse(dict, gco_take_first, &first) != 0) {
+    Py_ssize_t position = 0;
+    if (self->doubts == 0 && is_untouched(self) && PyDict_Next(dict, &position, NULL, &first)) {
         uint64_t generation = gco_count(first);
         return generation < GCO_GENERATIONS ? generation : GCO_GENERATIONS - 1;
     }
     return gco_read_generation(dict);
+}
+
+GCO_SELDOM static gco_counts
+counts_by_name(gco_recorder *self, PyObject *dict)
+{
+    if (self->doubts == GCO_UNKNOWN && is_untouched(self) && gco_values_are_usual(dict)) {
+        self->doubts = 0;
+    }
+    return gco_read_counts(dict);
 }
 
 /* By names until one dict was seen to be the usual one, and wherever somebody may have changed it. */
@@ -183,16 +201,46 @@ static inline gco_counts
 counts_of(gco_recorder *self, PyObject *dict)
 {
     gco_values taken;
-    bool first = is_first(self);
-    if (self->is_usual && first && gco_take_values(dict, &taken)) {
-        return (gco_counts){
-            .collected = gco_count(taken.values[1]),
-            .uncollectable = gco_count(taken.values[2]),
-            .candidates = GCO_INFO_READ > 3 ? gco_count(taken.values[GCO_INFO_READ - 1]) : 0,
-        };
+    if (GCO_UNLIKELY(self->doubts != 0) || !is_untouched(self) || GCO_UNLIKELY(!gco_take_values(dict, &taken))) {
+        return counts_by_name(self, dict);
     }
-    self->is_usual = self->is_usual || (first && gco_values_are_usual(dict));
-    return gco_read_counts(dict);
+    return (gco_counts){
+        .collected = gco_count(taken.values[1]),
+        .uncollectable = gco_count(taken.values[2]),
+        .candidates = GCO_INFO_READ > 3 ? gco_count(taken.values[GCO_INFO_READ - 1]) : 0,
+    };
+}
+
+static inline uint64_t *
+next_event(uint64_t *cells, uint64_t events)
+{
+    return cells + GCO_LATEST_FIRST + events % GCO_LATEST_ENTRIES * GCO_LATEST_STRIDE;
+}
+
+/* What the stop is going to write, fetched while CPython collects. */
+static inline void
+prefetch_for_stop(const uint64_t *cells, const uint64_t *event, uint64_t generation)
+{
+    const uint64_t *totals = cells + GCO_GENERATION_FIRST + generation * GCO_GENERATION_STRIDE;
+    __builtin_prefetch(event, 1);
+    __builtin_prefetch(event + GCO_LATEST_STRIDE - 1, 1);
+    __builtin_prefetch(totals, 1);
+    __builtin_prefetch(totals + GCO_GENERATION_BUCKETS, 1);
+    __builtin_prefetch(totals + GCO_GENERATION_BUCKET_SUM_NS, 1);
+}
+
+GCO_SELDOM static uint64_t
+seldom_now_ns(const gco_clock *clock)
+{
+    return gco_clock_now(clock).ns;
+}
+
+GCO_SELDOM static void
+add_overhead(gco_recorder *self, uint64_t *gc, uint64_t duration_ns)
+{
+    uint64_t until_now_ns = gco_clock_elapsed(&self->clock, &self->since);
+    uint64_t stop_cost_ns = until_now_ns > duration_ns ? until_now_ns - duration_ns : 0;
+    gc[GCO_GC_OVERHEAD_NS] += (self->start_cost_ns + stop_cost_ns) * OVERHEAD_SAMPLING;
 }
 
 static inline void
@@ -200,8 +248,9 @@ record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
 {
     uint64_t *gc = cells + GCO_GC_FIRST;
     uint64_t events = gc[GCO_GC_EVENTS];
-    uint64_t entered_ns = GCO_UNLIKELY(samples_overhead(events)) ? gco_clock_now(&self->clock).ns : 0;
+    uint64_t entered_ns = GCO_UNLIKELY(samples_overhead(events)) ? seldom_now_ns(&self->clock) : 0;
     uint64_t generation = generation_of(self, dict);
+    prefetch_for_stop(cells, next_event(cells, events), generation);
     uint64_t flags = is_explicit(self, generation, events) ? GCO_EXPLICIT_FLAG : 0;
     unsigned long own = atomic_load_explicit(&self->own_thread, memory_order_relaxed);
     if (GCO_UNLIKELY(own != 0) && own == PyThread_get_thread_ident()) {
@@ -213,45 +262,51 @@ record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
     }
     self->kind = generation | flags << GCO_FLAGS_SHIFT;
     gc[GCO_GC_COLLECTING_KIND] = self->kind;
-    gc[GCO_GC_COLLECTING_THREAD_ID] = native_thread_id();
+    gc[GCO_GC_COLLECTING_THREAD_ID] = native_thread_id(self);
     self->since = gco_clock_now(&self->clock); /* last: our own work is not the collector's */
     gc[GCO_GC_COLLECTING_SINCE_NS] = self->since.ns;
-    self->start_cost_ns = entered_ns != 0 && self->since.ns > entered_ns ? self->since.ns - entered_ns : 0;
+    if (GCO_UNLIKELY(samples_overhead(events))) {
+        self->start_cost_ns = entered_ns != 0 && self->since.ns > entered_ns ? self->since.ns - entered_ns : 0;
+    }
+}
+
+/* Of a collection that was running when the recorder was installed. */
+GCO_SELDOM static void
+count_without_start(const gco_recorder *self, uint64_t *cells, PyObject *dict)
+{
+    cells[GCO_GENERATION_FIRST + generation_of(self, dict) * GCO_GENERATION_STRIDE + GCO_GENERATION_NO_START]++;
 }
 
 static inline void
 record_stop(gco_recorder *self, uint64_t *cells, PyObject *dict)
 {
-    uint64_t *gc = cells + GCO_GC_FIRST;
-    uint64_t *generations = cells + GCO_GENERATION_FIRST;
-    if (GCO_UNLIKELY(self->since.ns == 0)) { /* installed while a collection was running */
-        generations[generation_of(self, dict) * GCO_GENERATION_STRIDE + GCO_GENERATION_NO_START]++;
+    if (GCO_UNLIKELY(self->since.ns == 0)) {
+        count_without_start(self, cells, dict);
         return;
     }
     uint64_t duration_ns = gco_clock_elapsed(&self->clock, &self->since); /* first: as true as it can be */
+    uint64_t *gc = cells + GCO_GC_FIRST;
     gco_counts counts = counts_of(self, dict);
-    uint64_t *generation = generations + (self->kind & GENERATION_MASK) * GCO_GENERATION_STRIDE;
+    uint64_t generation = self->kind & GENERATION_MASK;
+    uint64_t *totals = cells + GCO_GENERATION_FIRST + generation * GCO_GENERATION_STRIDE;
     uint64_t before = gc[GCO_GC_EVENTS];
-    uint64_t *event = cells + GCO_LATEST_FIRST + before % GCO_LATEST_ENTRIES * GCO_LATEST_STRIDE;
+    uint64_t *event = next_event(cells, before);
 
     gco_begin_write(&gc[GCO_GC_SEQUENCE]);
     gco_fill_event(event, gc, before + 1, self->since.ns, duration_ns, self->kind, &counts);
-    gco_add_to_generation(generation, duration_ns, self->kind >> GCO_FLAGS_SHIFT, &counts);
+    gco_add_to_generation(totals, duration_ns, self->kind >> GCO_FLAGS_SHIFT, &counts);
     if (GCO_UNLIKELY(duration_ns > gc[GCO_GC_LONGEST_FLOOR_NS])) {
         gco_keep_longest(cells, event);
     }
-    gco_add_to_window(gc, cells[GCO_MONITOR_FIRST + GCO_MONITOR_WINDOW], duration_ns);
+    gco_add_to_window(gc, cells[GCO_WINDOW_FIRST + GCO_WINDOW_NUMBER], duration_ns);
     gc[GCO_GC_EVENTS] = before + 1;
     gc[GCO_GC_COLLECTING_SINCE_NS] = 0;
     if (GCO_UNLIKELY(samples_overhead(before))) {
-        uint64_t until_now_ns = gco_clock_elapsed(&self->clock, &self->since);
-        uint64_t stop_cost_ns = until_now_ns > duration_ns ? until_now_ns - duration_ns : 0;
-        gc[GCO_GC_OVERHEAD_NS] += (self->start_cost_ns + stop_cost_ns) * OVERHEAD_SAMPLING;
+        add_overhead(self, gc, duration_ns);
     }
     gco_end_write(&gc[GCO_GC_SEQUENCE]);
-    uint64_t number = self->kind & GENERATION_MASK;
-    if (self->sampler.wanted && number < GCO_SAMPLED) {
-        gco_weigh(&self->sampler, cells, (unsigned)number, counts.collected, self->since.ns + duration_ns);
+    if (self->sampler.wanted && generation < GCO_SAMPLED) {
+        gco_count_young(&self->sampler, cells, (unsigned)generation, counts.collected, self->since.ns + duration_ns);
     }
     self->since.ns = 0;
 }
@@ -263,12 +318,11 @@ gco_record_phase(PyObject *recorder, PyObject *const *args, size_t count, PyObje
     if (PyVectorcall_NARGS(count) != 2 || !PyUnicode_Check(args[0]) || !PyDict_Check(args[1])) {
         Py_RETURN_NONE;
     }
-    gco_mapping *mapping = self->mapping;
 #ifdef Py_GIL_DISABLED
     /* close() takes the cells away, then waits for users to become 0. */
-    atomic_fetch_add(&mapping->users, 1);
+    atomic_fetch_add(&self->mapping->users, 1);
 #endif
-    uint64_t *cells = gco_mapping_cells(mapping);
+    uint64_t *cells = own_cells(self);
     if (GCO_UNLIKELY(atomic_load_explicit(&self->retired, memory_order_acquire))) {
         self->since.ns = 0; /* the collection that uninstall() met is over, or a later one begins */
         self->probed = true;
@@ -282,7 +336,7 @@ gco_record_phase(PyObject *recorder, PyObject *const *args, size_t count, PyObje
         }
     }
 #ifdef Py_GIL_DISABLED
-    atomic_fetch_sub(&mapping->users, 1);
+    atomic_fetch_sub(&self->mapping->users, 1);
 #endif
     Py_RETURN_NONE;
 }

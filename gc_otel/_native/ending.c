@@ -14,7 +14,7 @@
 static struct {
     const gco_mapping *mapping; /* only to be compared: a forked child may map its cells where its parent's were */
     _Atomic(uint64_t *) cells; /* NULL while nothing is watched */
-    volatile uint64_t *guard;
+    volatile gco_guard *guard;
     long owner_pid;
     bool registered;
 } watched;
@@ -27,7 +27,7 @@ note_exit_code(int code, void *Py_UNUSED(argument))
     if (cells == NULL) {
         return;
     }
-    bool is_owner = watched.guard != NULL ? *watched.guard != 0 : (long)getpid() == watched.owner_pid;
+    bool is_owner = watched.guard != NULL ? watched.guard->is_owner != 0 : (long)getpid() == watched.owner_pid;
     if (is_owner) {
         cells[GCO_HEADER_FIRST + GCO_HEADER_EXIT_CODE] = (uint64_t)(code & EXIT_CODE_MASK);
     }

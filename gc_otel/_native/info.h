@@ -79,13 +79,6 @@ gco_take_value(PyObject *value, void *argument)
     return 0;
 }
 
-static int
-gco_take_first(PyObject *value, void *argument)
-{
-    *(PyObject **)argument = value;
-    return 1;
-}
-
 static inline bool
 gco_take_values(PyObject *dict, gco_values *taken)
 {

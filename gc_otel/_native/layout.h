@@ -62,8 +62,14 @@
 #define GCO_GC_WINDOW_MAX_NS 8
 #define GCO_GC_OVERHEAD_NS 9
 
+/* window: written by the monitor thread, a cell at a time; the gc callback reads it */
+#define GCO_WINDOW_FIRST 522
+#define GCO_WINDOW_STRIDE 1
+#define GCO_WINDOW_ENTRIES 1
+#define GCO_WINDOW_NUMBER 0
+
 /* generation: written by the gc callback, under GC.sequence */
-#define GCO_GENERATION_FIRST 522
+#define GCO_GENERATION_FIRST 523
 #define GCO_GENERATION_STRIDE 60
 #define GCO_GENERATION_ENTRIES 3
 #define GCO_GENERATION_COLLECTIONS 0
@@ -115,20 +121,19 @@
 
 /* monitor: written by the monitor thread */
 #define GCO_MONITOR_FIRST 7680
-#define GCO_MONITOR_STRIDE 18
+#define GCO_MONITOR_STRIDE 17
 #define GCO_MONITOR_ENTRIES 1
 #define GCO_MONITOR_SEQUENCE 0
 #define GCO_MONITOR_BEAT_NS 1
 #define GCO_MONITOR_INTERVAL_NS 2
-#define GCO_MONITOR_WINDOW 3
-#define GCO_MONITOR_HISTORY_ENTRIES 4
-#define GCO_MONITOR_ALLOCATED_BLOCKS 5
-#define GCO_MONITOR_GC_ENABLED 6
-#define GCO_MONITOR_THRESHOLD 7
-#define GCO_MONITOR_PENDING 10
-#define GCO_MONITOR_UNSEEN 13
-#define GCO_MONITOR_OVERHEAD_NS 16
-#define GCO_MONITOR_REQUESTS 17
+#define GCO_MONITOR_HISTORY_ENTRIES 3
+#define GCO_MONITOR_ALLOCATED_BLOCKS 4
+#define GCO_MONITOR_GC_ENABLED 5
+#define GCO_MONITOR_THRESHOLD 6
+#define GCO_MONITOR_PENDING 9
+#define GCO_MONITOR_UNSEEN 12
+#define GCO_MONITOR_OVERHEAD_NS 15
+#define GCO_MONITOR_REQUESTS 16
 
 /* cycle_series: written by the monitor thread; an entry is filled once, its base first */
 #define GCO_CYCLE_SERIES_FIRST 18763

@@ -10,7 +10,7 @@
 #define MADV_WIPEONFORK 18 /* Linux 4.14; older libc headers lack the name */
 #endif
 
-static volatile uint64_t *
+static volatile gco_guard *
 map_guard(void)
 {
 #ifdef __linux__
@@ -23,8 +23,9 @@ map_guard(void)
         munmap(page, (size_t)sysconf(_SC_PAGESIZE));
         return NULL;
     }
-    *(volatile uint64_t *)page = 1;
-    return page;
+    volatile gco_guard *guard = page;
+    guard->is_owner = guard->is_open = 1;
+    return guard;
 #else
     return NULL;
 #endif
@@ -80,7 +81,7 @@ mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static bool
 is_owner(gco_mapping *self)
 {
-    return self->guard != NULL ? *self->guard != 0 : (long)getpid() == self->owner_pid;
+    return self->guard != NULL ? self->guard->is_owner != 0 : (long)getpid() == self->owner_pid;
 }
 
 static void
@@ -92,17 +93,15 @@ unmap(gco_mapping *self)
         munmap(self->memory, GCO_FILE_BYTES);
     }
     self->memory = NULL;
-    if (self->guard != NULL) {
-        /* The guard is inherited (emptied), so it is every process's own to unmap. */
-        munmap((void *)self->guard, (size_t)sysconf(_SC_PAGESIZE));
-        self->guard = NULL;
-    }
 }
 
 static PyObject *
 mapping_close(gco_mapping *self, PyObject *Py_UNUSED(ignored))
 {
     atomic_store(&self->cells, NULL);
+    if (self->guard != NULL) {
+        self->guard->is_open = 0;
+    }
     /* With a GIL nobody can be inside the callback here: it never releases it. */
     while (atomic_load(&self->users) != 0) {
         Py_BEGIN_ALLOW_THREADS
@@ -153,6 +152,10 @@ mapping_dealloc(gco_mapping *self)
      * noted, and the lock is to say how long the process lives. */
     if (!(gco_exit_is_watched(self) && is_owner(self))) {
         unmap(self);
+        if (self->guard != NULL) {
+            /* The guard is inherited (emptied), so it is every process's own to unmap. */
+            munmap((void *)self->guard, (size_t)sysconf(_SC_PAGESIZE));
+        }
     }
     type->tp_free(self);
     Py_DECREF(type);

@@ -15,21 +15,29 @@
 
 #define GCO_UNLIKELY(condition) __builtin_expect((condition), 0)
 
-/* Seldom called: kept out of the callback, which has registers enough only without it. */
+/* Seldom called: kept out of the callback, which has registers enough only without it, and of the lines of code that it is in. */
 #define GCO_SELDOM __attribute__((noinline, cold))
+
+/* What the processor fetches from memory at once, on all that this is built for but some ARM servers (128). */
+#define GCO_LINE_BYTES 64
 
 #define GCO_NS_PER_S 1000000000ull
 
+/* Of one process, on a page of its own that the kernel empties in a forked child (MADV_WIPEONFORK). */
+typedef struct {
+    uint64_t is_owner; /* this process made the mapping */
+    uint64_t is_open;  /* and has not closed it */
+} gco_guard;
+
 /* A mapped flight file, or private memory of the same shape.
  *
- * `cells` is NULL once closed.  `guard` is a page of its own that the kernel
- * empties in a forked child (MADV_WIPEONFORK); the cells themselves are not
- * there in the child (MADV_DONTFORK), so nobody may touch them without asking
- * gco_mapping_cells() first. */
+ * `cells` is NULL once closed.  In a forked child the cells are not there
+ * (MADV_DONTFORK), so nobody may touch them without asking
+ * gco_mapping_cells() first.  The guard stays as long as the object. */
 typedef struct {
     PyObject_HEAD
     _Atomic(uint64_t *) cells;
-    volatile uint64_t *guard; /* NULL where the kernel has no MADV_WIPEONFORK */
+    volatile gco_guard *guard; /* NULL where the kernel has no MADV_WIPEONFORK */
     void *memory;             /* what to unmap; NULL once unmapped */
     long owner_pid;
     atomic_int users;   /* callbacks inside; only ever above 0 at a close without a GIL */
@@ -48,7 +56,7 @@ gco_mapping_cells(gco_mapping *mapping)
         return NULL;
     }
     if (mapping->guard != NULL) {
-        return *mapping->guard != 0 ? cells : NULL;
+        return mapping->guard->is_owner != 0 ? cells : NULL;
     }
     return (long)getpid() == mapping->owner_pid ? cells : NULL;
 }

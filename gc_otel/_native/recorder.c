@@ -1,19 +1,42 @@
 /* The type Recorder: its making, and its coming into and going out of gc.callbacks. */
 #include "recorder.h"
 
+#include <assert.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <structmember.h>
+
+static atomic_uint epochs;
 
 /* The callback as a method, for whoever wants to call it by hand: gc.callbacks holds the recorder itself. */
 static PyObject *
 recorder_record_phase(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     gco_recorder *recorder = (gco_recorder *)self;
-    recorder->by_hand = true;
+    recorder->doubts |= GCO_BY_HAND;
     PyObject *none = gco_record_phase(self, args, (size_t)count, NULL);
-    recorder->by_hand = false;
+    recorder->doubts &= (uint8_t)~GCO_BY_HAND;
     return none;
 }
+
+#ifndef Py_GIL_DISABLED
+/* So that the fields that stand side by side are in one line.  Without a GIL an object's memory has to be CPython's. */
+static PyObject *
+recorder_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items))
+{
+    void *memory;
+    size_t size = (sizeof(gco_recorder) + GCO_LINE_BYTES - 1) / GCO_LINE_BYTES * GCO_LINE_BYTES;
+    if (posix_memalign(&memory, GCO_LINE_BYTES, size) != 0) {
+        return PyErr_NoMemory();
+    }
+    memset(memory, 0, size);
+    return PyObject_Init(memory, type);
+}
+
+static_assert(sizeof(PyObject) != 16 || offsetof(gco_recorder, clock) == GCO_LINE_BYTES, "the first line is full");
+static_assert(sizeof(PyObject) != 16 || offsetof(gco_recorder, own_thread) == 2 * GCO_LINE_BYTES, "and the second");
+static_assert(sizeof(PyObject) != 16 || offsetof(gco_recorder, sampler.taken) == 3 * GCO_LINE_BYTES, "and the third");
+#endif
 
 static PyObject *
 recorder_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
@@ -43,9 +66,12 @@ recorder_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
         }
         else {
             self->call = gco_record_phase;
+            self->cells = gco_mapping_cells(self->mapping);
+            self->guard = self->mapping->guard;
             gco_clock_init(&self->clock);
+            self->epoch = atomic_fetch_add(&epochs, 1) + 1;
             self->young_checks = GCO_YOUNG_CHECKS;
-            gco_forget_thread_ids();
+            self->doubts = GCO_UNKNOWN;
         }
     }
     Py_DECREF(gc);
@@ -196,6 +222,10 @@ static PyMemberDef recorder_members[] = {
 static PyType_Slot recorder_slots[] = {
     {Py_tp_doc, "Recorder(mapping): writes every collection of this interpreter into the mapping."},
     {Py_tp_new, recorder_new},
+#ifndef Py_GIL_DISABLED
+    {Py_tp_alloc, recorder_alloc},
+    {Py_tp_free, free},
+#endif
     {Py_tp_dealloc, recorder_dealloc},
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_members, recorder_members},

@@ -29,9 +29,6 @@
 #define ARENA_BYTES ((size_t)16 << 20)
 #define KEPT_BYTES ((size_t)256 << 10) /* more is given back to the kernel after a sample */
 #define REMEMBERED 0.9
-/* Where no sample comes sooner: so many collections, and so long, are weighed at once. */
-#define WEIGHED_EVERY 16
-#define WEIGHED_AFTER_NS 100000000ull
 #define COUNTED_LEAST 0.25
 
 /* The first samples of a generation come sooner, so that a young process soon has an estimate. */
@@ -298,21 +295,15 @@ add_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t 
 void
 gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
 {
-    sampler->pending[generation] += collected;
-    sampler->unweighed[generation]++;
-    bool is_late = sampler->unweighed[generation] >= WEIGHED_EVERY && now_ns - sampler->weighed_ns >= WEIGHED_AFTER_NS;
-    if (sampler->active || is_late) {
-        sampler->weighed_ns = now_ns;
-        uint64_t *sequence = &cells[GCO_CYCLES_FIRST + GCO_CYCLES_SEQUENCE];
-        gco_begin_write(sequence);
-        if (sampler->active) {
-            sampler->active = false;
-            add_sample(sampler, cells, generation, collected, now_ns);
-        }
-        add_pending(sampler, cells, generation);
-        gco_end_write(sequence);
+    sampler->weighed_ns = now_ns;
+    uint64_t *sequence = &cells[GCO_CYCLES_FIRST + GCO_CYCLES_SEQUENCE];
+    gco_begin_write(sequence);
+    if (sampler->active) {
+        sampler->active = false;
+        add_sample(sampler, cells, generation, collected, now_ns);
     }
-    sampler->due[generation] = now_ns >= sampler->due_ns[generation];
+    add_pending(sampler, cells, generation);
+    gco_end_write(sequence);
 }
 
 bool

@@ -26,7 +26,7 @@ PAGE_BYTES: Final = 4096
 MAGIC: Final = int.from_bytes(b"GCOTEL\x01\x02", "big")
 
 #: Raised whenever a block moves or a cell changes its meaning.
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 
 #: Written where a number is not known (a source that failed, a limit that is not set).
 ABSENT: Final = 2**64 - 1
@@ -129,7 +129,7 @@ class Block:
 
 
 def _after(block: Block) -> int:
-    """The first page behind a block: writers of different blocks never share a page."""
+    """The first page behind a block: writers of different blocks never share a page, WINDOW alone excepted."""
     return -(-(block.offset_bytes + block.size_bytes) // PAGE_BYTES) * PAGE_BYTES
 
 
@@ -189,9 +189,17 @@ GC: Final = Block(
     ),
 )
 
+#: Among the callback's cells, since a page of its own would be one more for the callback to have fetched.
+WINDOW: Final = Block(
+    "window",
+    GC.offset_bytes + GC.size_bytes,
+    "the monitor thread, a cell at a time; the gc callback reads it",
+    (Field("number", "of the window that the monitor opened last"),),
+)
+
 GENERATION: Final = Block(
     "generation",
-    GC.offset_bytes + GC.stride_cells * CELL_BYTES,
+    WINDOW.offset_bytes + WINDOW.size_bytes,
     "the gc callback, under GC.sequence",
     (
         Field("collections", "collections with a known duration"),
@@ -236,7 +244,6 @@ MONITOR: Final = Block(
         Field("sequence", "odd while the monitor writes"),
         Field("beat_ns", "monotonic time of its last round"),
         Field("interval_ns", "time between rounds"),
-        Field("window", "number of the current window; read by the gc callback"),
         Field("history_entries", "history entries written in all"),
         Field("allocated_blocks", "sys.getallocatedblocks()"),
         Field("gc_enabled", "gc.isenabled()"),
@@ -465,7 +472,7 @@ MEASURE_SLOT: Final = Block(
 )
 
 BLOCKS: Final = (
-    *(HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR, MEMORY, HISTORY, FAULTS, PUBLISHED),
+    *(HEADER, GC, WINDOW, GENERATION, LATEST, LONGEST, MONITOR, MEMORY, HISTORY, FAULTS, PUBLISHED),
     *(CENSUS, CENSUS_TYPE, GARBAGE_TYPE, CYCLE_SERIES),
     *(CYCLES, CYCLE_SIGNATURE, MEASURES, MEASURE_SLOT),
 )
@@ -495,7 +502,7 @@ def c_header() -> str:
         *(f"#define GCO_SAMPLER_{state.upper()} {index}" for index, state in enumerate(CYCLES_STATES)),
         f"#define GCO_DURATION_BOUNDS_NS {{ {', '.join(f'{bound}ull' for bound in DURATION_BOUNDS_NS)} }}",
     ]
-    for block in (HEADER, GC, GENERATION, LATEST, LONGEST, MONITOR, CYCLE_SERIES, CYCLES, CYCLE_SIGNATURE):
+    for block in (HEADER, GC, WINDOW, GENERATION, LATEST, LONGEST, MONITOR, CYCLE_SERIES, CYCLES, CYCLE_SIGNATURE):
         prefix = f"GCO_{block.name.upper()}"
         lines += ["", f"/* {block.name}: written by {block.writer} */"]
         lines.append(f"#define {prefix}_FIRST {block.offset_bytes // CELL_BYTES}")

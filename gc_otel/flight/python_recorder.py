@@ -30,7 +30,7 @@ from struct import Struct
 from typing import Any, Final
 
 from gc_otel.flight import layout
-from gc_otel.flight.layout import GC, GENERATION, LATEST, LONGEST, MONITOR
+from gc_otel.flight.layout import GC, GENERATION, LATEST, LONGEST, WINDOW
 from gc_otel.flight.recorder import MappingLike, gc_mode
 
 _OVERHEAD_SAMPLING: Final = 64
@@ -59,7 +59,7 @@ _KIND: Final = GC.cell("collecting_kind")
 _THREAD: Final = GC.cell("collecting_thread_id")
 _EVENTS: Final = GC.cell("events")
 _OVERHEAD: Final = GC.cell("overhead_ns")
-_MONITOR_WINDOW: Final = MONITOR.cell("window")
+_OPENED: Final = WINDOW.cell("number")
 _NO_START: Final = tuple(GENERATION.cell("no_start", generation) for generation in range(layout.GENERATIONS))
 _BUCKETS: Final = tuple(GENERATION.cell("buckets", generation) for generation in range(layout.GENERATIONS))
 _SUM_BEHIND: Final = GENERATION.cell("bucket_sum_ns") - GENERATION.cell("buckets")
@@ -302,7 +302,7 @@ class PythonRecorder:
         longest_at: tuple[int, ...] = ()
         if duration_ns > floor_ns:
             longest_at, entries, floor_ns = _place_among_longest(cells, entries, duration_ns)
-        now_window = cells[_MONITOR_WINDOW]
+        now_window = cells[_OPENED]
         if now_window != window or duration_ns > window_max_ns:
             window_max_ns = duration_ns
         rest = (0, kind, thread_id, events + 1, entries, floor_ns, now_window, window_max_ns, overhead_ns)

@@ -11,7 +11,7 @@ import sys
 import time
 
 from gc_otel.flight import layout
-from gc_otel.flight.layout import GC, GENERATION, HISTORY, MEMORY, MONITOR
+from gc_otel.flight.layout import GC, GENERATION, HISTORY, MEMORY, MONITOR, WINDOW
 from gc_otel.flight.recorder import MappingLike
 from gc_otel.record import Record
 
@@ -135,14 +135,14 @@ class Monitor:
             MONITOR.cell("allocated_blocks"): allocated_blocks(),
             MONITOR.cell("gc_enabled"): int(gc.isenabled()),
             MONITOR.cell("history_entries"): entry + 1,
-            # Opens the next window: the recorder begins its maximum anew at its next collection.
-            MONITOR.cell("window"): cells[MONITOR.cell("window")] + 1,
         }
         values |= self._row("threshold", gc.get_threshold())
         values |= self._row("pending", gc.get_count())
         values |= self._row("unseen", self._unseen())
         values |= self._history(entry % layout.HISTORY_ENTRIES, sample, values[MONITOR.cell("allocated_blocks")])
         self._put(MONITOR.cell("sequence"), values)
+        # Opens the next window: the recorder begins its maximum anew at its next collection.
+        cells[WINDOW.cell("number")] += 1
 
     @staticmethod
     def _row(name: str, numbers: tuple[int, ...] | list[int]) -> dict[int, int | None]:
@@ -154,7 +154,7 @@ class Monitor:
         self, entry: int, sample: ProcessSample | OwnSample | None, blocks: int | None
     ) -> dict[int, int | None]:
         cells = self._cells
-        current = cells[GC.cell("window")] == cells[MONITOR.cell("window")]
+        current = cells[GC.cell("window")] == cells[WINDOW.cell("number")]
         cpu = None
         if sample is not None and sample.cpu_user_ns is not None and sample.cpu_system_ns is not None:
             cpu = sample.cpu_user_ns + sample.cpu_system_ns

@@ -117,7 +117,7 @@ def test_window_maximum_restarts_with_the_window(rig) -> None:
         rig.collect()
     before = rig.read()
     assert before.window_max_ns == before.duration_max_ns
-    rig.cells[layout.MONITOR.cell("window")] = 7
+    rig.cells[layout.WINDOW.cell("number")] = 7
     rig.collect()
     after = rig.read()
     assert after.window_max_ns == after.latest[-1].duration_ns
@@ -246,6 +246,6 @@ def test_window_maximum_exactly(clocked) -> None:
     for duration in (5, 9, 3):
         clocked.lasting(duration)
     assert clocked.read().window_max_ns == 9
-    clocked.cells[layout.MONITOR.cell("window")] += 1
+    clocked.cells[layout.WINDOW.cell("number")] += 1
     clocked.lasting(2)
     assert (clocked.read().window_max_ns, clocked.read().duration_max_ns) == (2, 9)

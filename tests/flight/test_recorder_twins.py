@@ -34,7 +34,7 @@ EVENT = st.one_of(
 def perform(mapping: Any, recorder: Any, step: tuple[Any, ...]) -> None:
     name, *values = step
     if name == "window":
-        mapping.view().cast("Q")[layout.MONITOR.cell("window")] = values[0]
+        mapping.view().cast("Q")[layout.WINDOW.cell("number")] = values[0]
     elif name in ("begin_own_work", "end_own_work"):
         getattr(recorder, name)()
     else:

@@ -10,7 +10,7 @@ import pytest
 
 from gc_otel.flight import file as files
 from gc_otel.flight import layout, reader
-from gc_otel.flight.layout import GC, GENERATION, MONITOR
+from gc_otel.flight.layout import GC, GENERATION, MONITOR, WINDOW
 from gc_otel.probe import monitor as monitors
 from gc_otel.probe.monitor import Monitor
 from gc_otel.sample.cgroup import MemoryLimit
@@ -114,7 +114,7 @@ def test_a_round_tells_of_the_interpreter(bench, stats):
     assert (read.thresholds, read.pending, read.unseen) == ((700, 10, 5), (3, 2, 1), (0, 0, 0))
     assert read.gc_enabled is True
     assert 0.5 < read.allocated_blocks / sys.getallocatedblocks() < 2
-    assert made.cells[MONITOR.cell("window")] == 1
+    assert made.cells[WINDOW.cell("number")] == 1
 
 
 def test_a_disabled_collector_is_told(bench, quiet_gc):
