@@ -10,7 +10,7 @@ import pytest
 
 from gc_otel.flight import file as files
 from gc_otel.flight import layout, reader
-from gc_otel.flight.layout import GC, GENERATION, MONITOR, WINDOW
+from gc_otel.flight.layout import GC, GENERATION, WINDOW
 from gc_otel.probe import monitor as monitors
 from gc_otel.probe.monitor import Monitor
 from gc_otel.sample.cgroup import MemoryLimit
