@@ -68,7 +68,7 @@ native_thread_id(const gco_recorder *self)
 #elif defined(__linux__)
     THREAD_VARIABLE struct {
         uint64_t id;
-        unsigned epoch;
+        uint16_t epoch;
     } known = {0, 0};
     if (GCO_UNLIKELY(known.epoch != self->epoch)) {
         known.id = (uint64_t)syscall(SYS_gettid);
@@ -81,60 +81,78 @@ native_thread_id(const gco_recorder *self)
 #endif
 }
 
-static long
-first_of(PyObject *function)
+/* The first two of what gc.get_count() or gc.get_threshold() returns, 0 where there are none. */
+static void
+take_first_two(PyObject *function, long two[2])
 {
     PyObject *tuple = PyObject_CallNoArgs(function);
-    long first = 0;
-    if (tuple != NULL && PyTuple_Check(tuple) && PyTuple_GET_SIZE(tuple) > 0) {
-        first = PyLong_AsLong(PyTuple_GET_ITEM(tuple, 0));
+    for (Py_ssize_t i = 0; i < 2; i++) {
+        bool is_there = tuple != NULL && PyTuple_Check(tuple) && i < PyTuple_GET_SIZE(tuple);
+        two[i] = is_there ? PyLong_AsLong(PyTuple_GET_ITEM(tuple, i)) : 0;
     }
     Py_XDECREF(tuple);
     if (PyErr_Occurred()) {
         PyErr_Clear();
-        return 0;
+        two[0] = two[1] = 0;
     }
-    return first;
+}
+
+static long
+count_of_young(const gco_recorder *self)
+{
+    long counts[2];
+    take_first_two(self->get_count, counts);
+    return counts[0];
 }
 
 /* Whether the program asked for this collection: an automatic one needs gc
  * enabled and starts, on every version, while the count of generation 0 is above its
- * threshold (CPython resets it only after the start callbacks).  The threshold
- * is asked again only where the cached one says "explicit".  Without a GIL it is no proof: there
+ * threshold (CPython resets it only after the start callbacks).  The thresholds
+ * are asked again only where the cached ones speak against an automatic one.  Without a GIL it is no proof: there
  * CPython also waits until the heap has grown by a quarter, so a program's gc.collect(0) can come
  * above the threshold and is then taken for an automatic one. */
 GCO_SELDOM static bool
-is_below_threshold(gco_recorder *self)
+is_below_threshold(gco_recorder *self, uint64_t generation)
 {
-    long count = first_of(self->get_count);
-    if (self->threshold > 0 && count > self->threshold) {
-        return false;
+    long count = count_of_young(self);
+    bool is_early = generation == 1 && self->young_in_row <= self->thresholds[1];
+    if (self->thresholds[0] <= 0 || count <= self->thresholds[0] || is_early) {
+        take_first_two(self->get_threshold, self->thresholds);
     }
-    self->threshold = first_of(self->get_threshold);
-    return self->threshold <= 0 || count <= self->threshold;
+    return self->thresholds[0] <= 0 || count <= self->thresholds[0];
 }
 
-/* Asking for the count costs about 150 ns, a third of what CPython itself pays
- * to call back; that is nothing for an older generation and too much for the
- * youngest.  So young collections are asked about while the program has
- * lately been seen to call gc.collect(0), and otherwise one in 64: the first few
- * such calls after a long time without may be taken for automatic ones. */
+/* Asking for the count takes two microseconds where nobody else has lately asked, more than
+ * what CPython itself pays to call back.  So young collections are asked about while the program has
+ * lately been seen to call gc.collect(0) or gc.collect(1), and otherwise one in 64: the first few
+ * such calls after a long time without may be taken for automatic ones.  Of generation 1 only those that come when
+ * an automatic one is due: CPython begins one as soon as there were more of generation 0 than its threshold says, so
+ * what comes sooner is asked about each time. */
+static inline bool
+is_taken_for_automatic(const gco_recorder *self, uint64_t generation, uint64_t events)
+{
+    if (generation > 1 || self->young_checks != 0 || events % YOUNG_SAMPLING == YOUNG_PHASE) {
+        return false;
+    }
+    return generation == 0 || self->young_in_row > self->thresholds[1];
+}
+
 static inline bool
 is_explicit(gco_recorder *self, uint64_t generation, uint64_t events)
 {
     if (!PyGC_IsEnabled()) {
         return true;
     }
-    if (generation == 0 && self->young_checks == 0 && events % YOUNG_SAMPLING != YOUNG_PHASE) {
-        return false;
-    }
 #ifdef Py_GIL_DISABLED
     if (generation > 0) {
         return true; /* what CPython itself begins there is of generation 0, from 3.13 to 3.15 */
     }
 #endif
-    bool explicit = is_below_threshold(self);
-    if (generation == 0) {
+    if (is_taken_for_automatic(self, generation, events)) {
+        return false;
+    }
+    bool explicit = is_below_threshold(self, generation);
+    if (generation < 2) {
         if (explicit) {
             self->young_checks = GCO_YOUNG_CHECKS;
         }
@@ -149,16 +167,6 @@ static inline bool
 samples_overhead(uint64_t events)
 {
     return events % OVERHEAD_SAMPLING == 0;
-}
-
-/* Whether the garbage cycles of the collection that begins are looked at: of an automatic one that is due, unless
- * there are so many young objects that listing them would take long. */
-static inline bool
-is_sampled(gco_recorder *self, uint64_t generation, uint64_t flags)
-{
-    const gco_sampler *sampler = &self->sampler;
-    return sampler->wanted && generation < GCO_SAMPLED && flags == 0 && sampler->due[generation] &&
-           (uint64_t)first_of(self->get_count) <= sampler->objects_most;
 }
 
 /* Whether the dict is as CPython made it: it makes one for each phase, and hands it to the callbacks in their order, so the first
@@ -200,14 +208,14 @@ counts_by_name(gco_recorder *self, PyObject *dict)
 static inline gco_counts
 counts_of(gco_recorder *self, PyObject *dict)
 {
-    gco_values taken;
-    if (GCO_UNLIKELY(self->doubts != 0) || !is_untouched(self) || GCO_UNLIKELY(!gco_take_values(dict, &taken))) {
+    PyObject *values[GCO_INFO_READ];
+    if (GCO_UNLIKELY(self->doubts != 0) || !is_untouched(self) || GCO_UNLIKELY(!gco_take_values(dict, values))) {
         return counts_by_name(self, dict);
     }
     return (gco_counts){
-        .collected = gco_count(taken.values[1]),
-        .uncollectable = gco_count(taken.values[2]),
-        .candidates = GCO_INFO_READ > 3 ? gco_count(taken.values[GCO_INFO_READ - 1]) : 0,
+        .collected = gco_count(values[1]),
+        .uncollectable = gco_count(values[2]),
+        .candidates = GCO_INFO_READ > 3 ? gco_count(values[GCO_INFO_READ - 1]) : 0,
     };
 }
 
@@ -252,13 +260,14 @@ record_start(gco_recorder *self, uint64_t *cells, PyObject *dict)
     uint64_t generation = generation_of(self, dict);
     prefetch_for_stop(cells, next_event(cells, events), generation);
     uint64_t flags = is_explicit(self, generation, events) ? GCO_EXPLICIT_FLAG : 0;
+    self->young_in_row = generation > 0 ? 0 : self->young_in_row + (self->young_in_row < UINT16_MAX);
     unsigned long own = atomic_load_explicit(&self->own_thread, memory_order_relaxed);
     if (GCO_UNLIKELY(own != 0) && own == PyThread_get_thread_ident()) {
         flags |= GCO_OWN_FLAG;
     }
-    if (GCO_UNLIKELY(is_sampled(self, generation, flags))) {
+    if (GCO_UNLIKELY(self->sampler.due[generation]) && flags == 0) {
         entered_ns = 0; /* what that costs is told apart */
-        gco_sample(&self->sampler, cells, (unsigned)generation);
+        gco_sample(&self->sampler, cells, (unsigned)generation, (uint64_t)count_of_young(self));
     }
     self->kind = generation | flags << GCO_FLAGS_SHIFT;
     gc[GCO_GC_COLLECTING_KIND] = self->kind;
@@ -305,8 +314,9 @@ record_stop(gco_recorder *self, uint64_t *cells, PyObject *dict)
         add_overhead(self, gc, duration_ns);
     }
     gco_end_write(&gc[GCO_GC_SEQUENCE]);
-    if (self->sampler.wanted && generation < GCO_SAMPLED) {
-        gco_count_young(&self->sampler, cells, (unsigned)generation, counts.collected, self->since.ns + duration_ns);
+    uint64_t now_ns = self->since.ns + duration_ns;
+    if (GCO_UNLIKELY(now_ns >= self->sampler.attend_ns)) {
+        gco_attend(&self->sampler, cells, (unsigned)generation, counts.collected, now_ns);
     }
     self->since.ns = 0;
 }

@@ -63,31 +63,17 @@ gco_count(PyObject *value)
 #define GCO_INFO_READ 3
 #endif
 
-/* The values of a dict in their order.  tp_traverse of dict hands them over in one call, for less than half of what as many
- * steps of PyDict_Next() take.  It does not hand over the keys, or not of the dicts that CPython makes here: whether the values
- * are what they are taken for is a question to gco_values_are_usual(). */
-typedef struct {
-    PyObject *values[2 * GCO_INFO_ENTRIES]; /* a dict of other keys hands over those too */
-    PyObject **next;
-} gco_values;
-
-static int
-gco_take_value(PyObject *value, void *argument)
-{
-    gco_values *taken = argument;
-    *taken->next++ = value;
-    return 0;
-}
-
+/* The values of a stop's dict in their order, without a look at the keys: whether they are what they are taken for is a
+ * question to gco_values_are_usual(). */
 static inline bool
-gco_take_values(PyObject *dict, gco_values *taken)
+gco_take_values(PyObject *dict, PyObject *values[GCO_INFO_READ])
 {
-    taken->next = taken->values;
-    if (GCO_UNLIKELY(PyDict_GET_SIZE(dict) != GCO_INFO_ENTRIES)) {
-        return false;
+    Py_ssize_t position = 1; /* behind the generation, which is known */
+    bool is_read = PyDict_GET_SIZE(dict) == GCO_INFO_ENTRIES;
+    for (unsigned i = 1; i < GCO_INFO_READ && is_read; i++) {
+        is_read = PyDict_Next(dict, &position, NULL, &values[i]);
     }
-    (void)PyDict_Type.tp_traverse(dict, gco_take_value, taken);
-    return taken->next == taken->values + GCO_INFO_ENTRIES;
+    return is_read;
 }
 
 /* A walk instead of lookups: CPython builds the keys anew for every phase, so a lookup would
@@ -154,14 +140,14 @@ GCO_SELDOM static bool
 gco_values_are_usual(PyObject *dict)
 {
     static const char *const names[] = {"generation", "collected", "uncollectable", "candidates"};
-    gco_values taken;
-    if (!PyDict_CheckExact(dict) || !gco_take_values(dict, &taken)) {
+    PyObject *values[GCO_INFO_READ];
+    if (!PyDict_CheckExact(dict) || !gco_take_values(dict, values)) {
         return false;
     }
     Py_ssize_t position = 0;
     for (unsigned i = 0; i < GCO_INFO_READ; i++) {
         PyObject *value = gco_next_if(dict, &position, names[i], strlen(names[i]));
-        if (value == NULL || value != taken.values[i]) {
+        if (value == NULL || (i > 0 && value != values[i])) {
             return false;
         }
     }

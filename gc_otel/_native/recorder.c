@@ -35,7 +35,6 @@ recorder_alloc(PyTypeObject *type, Py_ssize_t Py_UNUSED(items))
 
 static_assert(sizeof(PyObject) != 16 || offsetof(gco_recorder, clock) == GCO_LINE_BYTES, "the first line is full");
 static_assert(sizeof(PyObject) != 16 || offsetof(gco_recorder, own_thread) == 2 * GCO_LINE_BYTES, "and the second");
-static_assert(sizeof(PyObject) != 16 || offsetof(gco_recorder, sampler.taken) == 3 * GCO_LINE_BYTES, "and the third");
 #endif
 
 static PyObject *
@@ -69,9 +68,10 @@ recorder_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
             self->cells = gco_mapping_cells(self->mapping);
             self->guard = self->mapping->guard;
             gco_clock_init(&self->clock);
-            self->epoch = atomic_fetch_add(&epochs, 1) + 1;
+            self->epoch = (uint16_t)(atomic_fetch_add(&epochs, 1) % UINT16_MAX + 1); /* not 0: no thread has asked */
             self->young_checks = GCO_YOUNG_CHECKS;
             self->doubts = GCO_UNKNOWN;
+            self->sampler.attend_ns = UINT64_MAX;
         }
     }
     Py_DECREF(gc);
@@ -175,7 +175,9 @@ recorder_sample_cycles(gco_recorder *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "KKK:sample_cycles", &cost_factor, &least_interval_ns, &objects_most)) {
         return NULL;
     }
-    return PyBool_FromLong(gco_sampler_begin(&self->sampler, cost_factor, least_interval_ns, objects_most));
+    const uint64_t *cells = gco_mapping_cells(self->mapping);
+    return PyBool_FromLong(cells != NULL &&
+                           gco_sampler_begin(&self->sampler, cells, cost_factor, least_interval_ns, objects_most));
 }
 
 static void

@@ -12,7 +12,7 @@
 #define GCO_UNKNOWN 1u /* none of CPython's was found yet to be as gco_values_are_usual() wants it */
 #define GCO_BY_HAND 2u /* the caller is somebody else than CPython, and the dict whatever it is */
 
-/* What every collection asks for comes first, in three lines: the collector has just been through all of the caches, and
+/* What every collection asks for comes first, in a little more than two lines: the collector has just been through all of the caches, and
  * each line that the callback touches is fetched from memory again, for up to a hundred nanoseconds. */
 typedef struct {
     PyObject_HEAD
@@ -24,7 +24,8 @@ typedef struct {
 
     gco_clock clock;
     uint64_t kind;
-    unsigned epoch;        /* another one for every recorder, a forked child's included */
+    uint16_t epoch;        /* another one for every recorder, a forked child's included */
+    uint16_t young_in_row; /* collections of generation 0 since the last of an older one */
     uint16_t young_checks; /* young collections still to be asked about one by one */
     atomic_bool retired;   /* the tombstone: installed, but to do nothing */
     uint8_t doubts;        /* GCO_UNKNOWN, GCO_BY_HAND */
@@ -36,7 +37,7 @@ typedef struct {
     uint64_t start_cost_ns;
     bool probed;             /* a retired callback was called */
     bool installed;          /* stands in gc.callbacks, unless somebody took it out */
-    long threshold;          /* of generation 0, when last asked */
+    long thresholds[2];      /* of generations 0 and 1, when last asked */
     PyObject *collect;       /* gc.collect */
     PyObject *get_count;     /* gc.get_count */
     PyObject *get_threshold; /* gc.get_threshold */

@@ -29,6 +29,7 @@
 #define ARENA_BYTES ((size_t)16 << 20)
 #define KEPT_BYTES ((size_t)256 << 10) /* more is given back to the kernel after a sample */
 #define REMEMBERED 0.9
+#define WEIGHED_EVERY_NS 250000000ull
 #define COUNTED_LEAST 0.25
 
 /* The first samples of a generation come sooner, so that a young process soon has an estimate. */
@@ -203,13 +204,25 @@ put_off(gco_sampler *sampler, unsigned generation, uint64_t now_ns, uint64_t cos
     sampler->due[generation] = sampler->due_ns[generation] <= now_ns;
 }
 
+static void
+end_sampling(gco_sampler *sampler)
+{
+    sampler->wanted = sampler->active = false;
+    sampler->due[0] = sampler->due[1] = false;
+    sampler->attend_ns = UINT64_MAX;
+}
+
 void
-gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation)
+gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t objects)
 {
     uint64_t *head = cells + GCO_CYCLES_FIRST;
     uint64_t began_ns = gco_clock_ns(CLOCK_MONOTONIC);
+    if (objects > sampler->objects_most) { /* even to list them would take long */
+        put_off(sampler, generation, began_ns, 0);
+        return;
+    }
     if (is_audited()) { /* a hook is never taken out again */
-        sampler->wanted = false;
+        end_sampling(sampler);
         head[GCO_CYCLES_STATE] = GCO_SAMPLER_AUDITED;
         return;
     }
@@ -228,6 +241,7 @@ gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation)
     clean(sampler, heap.arena.used);
     uint64_t now_ns = gco_clock_ns(CLOCK_MONOTONIC), cost_ns = now_ns - began_ns;
     put_off(sampler, generation, now_ns, cost_ns);
+    sampler->attend_ns = 0;
     gco_begin_write(&head[GCO_CYCLES_SEQUENCE]);
     head[GCO_CYCLES_SKIPPED] += !sampler->active;
     head[GCO_CYCLES_COST_NS] += cost_ns;
@@ -250,9 +264,11 @@ add_pending(gco_sampler *sampler, uint64_t *cells, unsigned generation)
     if (sampler->seen_garbage[generation] <= 0) {
         return; /* it waits for the first sample with garbage in it */
     }
+    const uint64_t *totals = cells + GCO_GENERATION_FIRST + generation * GCO_GENERATION_STRIDE;
+    uint64_t collections_now = totals[GCO_GENERATION_COLLECTIONS], collected_now = totals[GCO_GENERATION_COLLECTED];
     bool is_counted = collected >= COUNTED_LEAST * sampler->seen_garbage[generation] && collected > 0;
-    double weight = is_counted ? (double)sampler->pending[generation] / collected
-                               : (double)sampler->unweighed[generation] / samples;
+    double weight = is_counted ? (double)(collected_now - sampler->weighed_collected[generation]) / collected
+                               : (double)(collections_now - sampler->weighed_collections[generation]) / samples;
     for (unsigned row = 0; row < GCO_ROWS; row++) {
         sampler->estimate[row] += weight * sampler->seen[row][generation];
         all += sampler->estimate[row];
@@ -262,7 +278,8 @@ add_pending(gco_sampler *sampler, uint64_t *cells, unsigned generation)
     }
     head[GCO_CYCLES_UNNAMED] = (uint64_t)sampler->estimate[GCO_NAMELESS];
     head[GCO_CYCLES_CYCLES] = (uint64_t)all;
-    sampler->pending[generation] = sampler->unweighed[generation] = 0;
+    sampler->weighed_collections[generation] = collections_now;
+    sampler->weighed_collected[generation] = collected_now;
 }
 
 static void
@@ -293,21 +310,30 @@ add_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t 
 }
 
 void
-gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
+gco_attend(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
 {
-    sampler->weighed_ns = now_ns;
     uint64_t *sequence = &cells[GCO_CYCLES_FIRST + GCO_CYCLES_SEQUENCE];
     gco_begin_write(sequence);
     if (sampler->active) {
         sampler->active = false;
         add_sample(sampler, cells, generation, collected, now_ns);
     }
-    add_pending(sampler, cells, generation);
+    for (unsigned i = 0; i < GCO_SAMPLED; i++) {
+        add_pending(sampler, cells, i);
+    }
     gco_end_write(sequence);
+    sampler->attend_ns = now_ns + WEIGHED_EVERY_NS;
+    for (unsigned i = 0; i < GCO_SAMPLED; i++) {
+        sampler->due[i] = now_ns >= sampler->due_ns[i];
+        if (!sampler->due[i] && sampler->due_ns[i] < sampler->attend_ns) {
+            sampler->attend_ns = sampler->due_ns[i];
+        }
+    }
 }
 
 bool
-gco_sampler_begin(gco_sampler *sampler, uint64_t cost_factor, uint64_t least_interval_ns, uint64_t objects_most)
+gco_sampler_begin(gco_sampler *sampler, const uint64_t *cells, uint64_t cost_factor, uint64_t least_interval_ns,
+                  uint64_t objects_most)
 {
     if (sampler->get_objects == NULL) {
         PyObject *gc = PyImport_ImportModule("gc");
@@ -332,27 +358,40 @@ gco_sampler_begin(gco_sampler *sampler, uint64_t cost_factor, uint64_t least_int
     sampler->least_interval_ns = least_interval_ns;
     sampler->objects_most = objects_most;
     for (unsigned i = 0; i < GCO_SAMPLED; i++) {
+        if (!sampler->wanted) { /* what was collected before is not in the estimates */
+            const uint64_t *totals = cells + GCO_GENERATION_FIRST + i * GCO_GENERATION_STRIDE;
+            sampler->weighed_collections[i] = totals[GCO_GENERATION_COLLECTIONS];
+            sampler->weighed_collected[i] = totals[GCO_GENERATION_COLLECTED];
+        }
         put_off(sampler, i, gco_clock_ns(CLOCK_MONOTONIC), 0);
     }
     sampler->wanted = true;
+    sampler->attend_ns = 0;
     return true;
 }
 
 #else
 
 void
-gco_sample(gco_sampler *Py_UNUSED(sampler), uint64_t *Py_UNUSED(cells), unsigned Py_UNUSED(generation))
+gco_sample(gco_sampler *Py_UNUSED(sampler), uint64_t *Py_UNUSED(cells), unsigned Py_UNUSED(generation),
+           uint64_t Py_UNUSED(objects))
 {
 }
 
 void
-gco_weigh(gco_sampler *Py_UNUSED(sampler), uint64_t *Py_UNUSED(cells), unsigned Py_UNUSED(generation),
-          uint64_t Py_UNUSED(collected), uint64_t Py_UNUSED(now_ns))
+gco_attend(gco_sampler *Py_UNUSED(sampler), uint64_t *Py_UNUSED(cells), unsigned Py_UNUSED(generation),
+           uint64_t Py_UNUSED(collected), uint64_t Py_UNUSED(now_ns))
 {
 }
 
+static void
+end_sampling(gco_sampler *sampler)
+{
+    sampler->attend_ns = UINT64_MAX;
+}
+
 bool
-gco_sampler_begin(gco_sampler *Py_UNUSED(sampler), uint64_t Py_UNUSED(cost_factor),
+gco_sampler_begin(gco_sampler *Py_UNUSED(sampler), const uint64_t *Py_UNUSED(cells), uint64_t Py_UNUSED(cost_factor),
                   uint64_t Py_UNUSED(least_interval_ns), uint64_t Py_UNUSED(objects_most))
 {
     return false;
@@ -363,7 +402,7 @@ gco_sampler_begin(gco_sampler *Py_UNUSED(sampler), uint64_t Py_UNUSED(cost_facto
 void
 gco_sampler_free(gco_sampler *sampler)
 {
-    sampler->wanted = false;
+    end_sampling(sampler);
     Py_CLEAR(sampler->get_objects);
     for (unsigned i = 0; i < GCO_SAMPLED; i++) {
         Py_CLEAR(sampler->numbers[i]);

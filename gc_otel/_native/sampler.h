@@ -16,16 +16,15 @@
 #define GCO_KINDS 64
 
 typedef struct {
-    /* What every young collection asks of it, side by side: see recorder.h. */
-    bool wanted;
-    bool active;           /* a sample was taken at the start of the collection in progress */
-    bool due[GCO_SAMPLED]; /* the next collection of it is examined; decided when one ends */
-    /* What is not weighed yet: the collections, and objects that they freed. */
-    uint32_t unweighed[GCO_SAMPLED];
-    uint64_t pending[GCO_SAMPLED];
-    uint64_t due_ns[GCO_SAMPLED];
-    uint64_t weighed_ns; /* when what was pending was weighed last */
+    /* What every collection asks of it, side by side: see recorder.h. */
+    uint64_t attend_ns;        /* the first stop from then on calls gco_attend(); UINT64_MAX while nothing is sampled */
+    bool due[GCO_GENERATIONS]; /* the next automatic collection of it is examined; decided when one ends */
 
+    bool wanted;
+    bool active; /* a sample was taken at the start of the collection in progress */
+    uint64_t due_ns[GCO_SAMPLED];
+    /* The file's totals when they were weighed last. */
+    uint64_t weighed_collections[GCO_SAMPLED], weighed_collected[GCO_SAMPLED];
     unsigned taken[GCO_SAMPLED]; /* samples, counted up to some */
     uint64_t random;
     uint64_t cost_factor, least_interval_ns, objects_most;
@@ -51,30 +50,15 @@ typedef struct {
 
 /* Begins to sample: at most one part in `cost_factor` of the time, no sample of a generation sooner than
  * `least_interval_ns` after the one before, none of more than `objects_most` objects.  False without memory. */
-bool gco_sampler_begin(gco_sampler *sampler, uint64_t cost_factor, uint64_t least_interval_ns, uint64_t objects_most);
+bool gco_sampler_begin(gco_sampler *sampler, const uint64_t *cells, uint64_t cost_factor, uint64_t least_interval_ns,
+                       uint64_t objects_most);
 void gco_sampler_free(gco_sampler *sampler);
 
-/* In the start callback of an automatic collection of generation 0 or 1 that is due. */
-void gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation);
+/* In the start callback of an automatic collection of generation 0 or 1 that is due; `objects` are young. */
+void gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t objects);
 
-/* Young collections that are weighed together, unless a sample was taken, and for how long at least they wait for it. */
-#define GCO_WEIGHED_EVERY 16
-#define GCO_WEIGHED_AFTER_NS 100000000ull
-
-void gco_weigh(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns);
-
-/* In the stop callback of every collection of generation 0 or 1. */
-static inline void
-gco_count_young(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
-{
-    sampler->pending[generation] += collected;
-    sampler->unweighed[generation]++;
-    bool is_late = sampler->unweighed[generation] >= GCO_WEIGHED_EVERY && now_ns - sampler->weighed_ns >= GCO_WEIGHED_AFTER_NS;
-    if (GCO_UNLIKELY(sampler->active || is_late)) {
-        gco_weigh(sampler, cells, generation, collected, now_ns);
-    }
-    sampler->due[generation] = now_ns >= sampler->due_ns[generation];
-}
+/* In the stop callback from `attend_ns` on, behind the totals: weighs what was collected since, and says what is due. */
+void gco_attend(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns);
 
 /* The name of a type as gc_otel.heap.names has it, at most `room` bytes with the NUL; how many without it. */
 size_t gco_type_name(PyTypeObject *type, char *text, size_t room);

@@ -163,6 +163,7 @@ class PythonRecorder:
         self._kind = 0
         self._writes: _Writes | None = None  # of a stop that is not finished
         self._young_checks = _YOUNG_CHECKS
+        self._young_in_row = 0  # collections of generation 0 since the last of an older one
         self._own_thread = 0
         self._retired = False
         self._probed = False
@@ -202,6 +203,7 @@ class PythonRecorder:
         self._entered_ns = 0 if events % _OVERHEAD_SAMPLING else self._clock_ns()
         generation = _generation(info)
         flags = _EXPLICIT_FLAG if self._is_explicit(generation, events) else 0
+        self._young_in_row = 0 if generation else self._young_in_row + 1
         if self._own_thread and self._own_thread == threading.get_ident():
             flags |= _OWN_FLAG
         self._kind = cells[_KIND] = generation | flags << _FLAGS_SHIFT
@@ -213,13 +215,16 @@ class PythonRecorder:
     def _is_explicit(self, generation: int, events: int) -> bool:
         if not gc.isenabled():
             return True
-        if generation == 0 and self._young_checks == 0 and events % _YOUNG_SAMPLING != _YOUNG_PHASE:
-            return False
         if generation and _IS_FREE_THREADED:
-            return True  # see callback.c
-        threshold = gc.get_threshold()[0]
-        explicit = threshold == 0 or self._get_count()[0] <= threshold
-        if generation == 0:
+            return True  # see callback.c, also for what follows
+        is_asked = generation == _OLDEST or self._young_checks > 0 or events % _YOUNG_SAMPLING == _YOUNG_PHASE
+        if generation == 0 and not is_asked:
+            return False
+        thresholds = gc.get_threshold()
+        if not is_asked and self._young_in_row > thresholds[1]:
+            return False
+        explicit = thresholds[0] == 0 or self._get_count()[0] <= thresholds[0]
+        if generation < _OLDEST:
             self._young_checks = _YOUNG_CHECKS if explicit else max(0, self._young_checks - 1)
         return explicit
 
