@@ -1,16 +1,16 @@
-"""A service with its recorder in gc.callbacks, and without, in turns of forty requests.
+"""A service with its recorder in gc.callbacks, and without, in turns of ten requests.
 
 Two processes of one program differ by a few percent for as long as they live, and a machine changes within a second: both
 are more than what is looked for.  So one process is measured, started anew several times, and with every request it is told
-whether its recorder stands in gc.callbacks; the turns of forty requests come in pairs whose order is drawn.  Thirty-two pairs
-give one ratio of each figure, in which whatever drifts weighs on both alike.  What is shown is the median of these ratios
+whether its recorder stands in gc.callbacks; the turns of ten requests come in pairs whose order is drawn.  A group of pairs
+gives one ratio of each figure, in which whatever drifts weighs on both alike.  What is shown is the median of these ratios
 with a bootstrap 90 % interval.
 
 - Throughput: a service whose clients wait for their answers serves as many requests as its mean latency lets it, so its
   ratio is that of the mean latencies.  One request in a hundred, the longest of both sides together, is left out of the
   means: those are the machine's, which are ten times what the others take.  What of ours is as seldom, the monitor's rounds
   and the examinations of cycles, is measured apart, and counted as if the service stood still for it.
-- p99: of all requests together, nothing left out; its interval is found by drawing the groups of thirty-two anew.
+- p99: of all requests together, nothing left out; its interval is found by drawing the groups of pairs anew.
 - CPU time: of all threads of the process, likewise.
 
 Where many collections are the point, a third turn has an empty C function in the recorder's place: CPython makes

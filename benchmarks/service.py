@@ -1,6 +1,6 @@
 """A Flask service under gunicorn with library mode, and the same on the same SDK without.
 
-Judged by blocks of a hundred requests (:mod:`benchmarks.blocks`); wrk's rounds of a second, with the whole of
+Judged by turns of ten requests (:mod:`benchmarks.blocks`); wrk's rounds of a second, with the whole of
 library mode on and off, stand beside it for the absolute figures and are not judged.
 """
 

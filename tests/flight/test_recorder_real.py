@@ -104,6 +104,23 @@ def test_many_young_collections_are_asked_one_by_one_no_more(rig, quiet_gc, inst
     assert sum(each.explicit_collections for each in collector.generations) == 0
 
 
+@only_generational
+def test_what_comes_before_it_is_due_is_asked_about(rig, quiet_gc, install) -> None:
+    """After a thousand automatic ones, the first gc.collect(1) is explicit, as too few young ones were before it."""
+    gc.set_threshold(1, 1000, 1000)
+    with install(rig.recorder):
+        gc.enable()
+        kept = [[] for _ in range(20_000)]
+        gc.collect(1)
+        gc.disable()
+    collector = rig.read()
+    assert len(kept) == 20_000
+    assert collector.generations[0].collections > 1024 + 64
+    asked = [event for event in collector.latest if event.explicit]
+    assert [event.generation for event in asked[:1]] == [1]
+    assert collector.generations[1].explicit_collections == 1
+
+
 def test_eight_threads_allocating(rig, quiet_gc, install) -> None:
     """What eight threads set off together is counted to the last collection."""
 
