@@ -51,6 +51,8 @@ _ALL: Final = (
 )
 BENCHMARKS: Final = {each.NAME: each for each in _ALL}
 
+_WITH_FULL: Final = (census.NAME, holders.NAME, service.NAME, run_service.NAME)
+
 _HEADINGS: Final = ("", "median", "spread", "ratio", "target", "")
 
 
@@ -60,7 +62,7 @@ def main() -> int:
     results = []
     print(f"CPython {platform.python_version()} on {platform.system()} {platform.machine()}", flush=True)
     for name in options.only or BENCHMARKS:
-        more = {"full": True} if options.full and name in (census.NAME, holders.NAME) else {}
+        more = {"full": True} if options.full and name in _WITH_FULL else {}
         result = BENCHMARKS[name].run(quick=options.quick, **more)
         if options.quick:
             result = replace(result, rows=tuple(replace(row, verdict=NO_VERDICT) for row in result.rows))
@@ -76,7 +78,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, no verdicts: whether it runs, not how fast it is"
     )
-    parser.add_argument("--full", action="store_true", help="census, holders: a heap of ten million objects too (3 GB)")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="census, holders: a heap of ten million objects too (3 GB); service, run-service: four times as many requests",
+    )
     parser.add_argument(
         "--only", action="extend", type=_names, metavar="NAME[,NAME...]", help=f"some of {', '.join(BENCHMARKS)}"
     )

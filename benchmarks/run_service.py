@@ -14,6 +14,6 @@ NAME: Final = "run-service"
 TITLE: Final = "A Flask service under gunicorn: recorded by gc-otel run, over the same not recorded"
 
 
-def run(*, quick: bool) -> Result:
+def run(*, quick: bool, full: bool = False) -> Result:
     """Both kinds of worker, both handlers."""
-    return compared(NAME, TITLE, "run_app", run_mode=True, quick=quick)
+    return compared(NAME, TITLE, "run_app", run_mode=True, quick=quick, full=full)

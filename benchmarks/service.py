@@ -6,6 +6,7 @@ library mode on and off, stand beside it for the absolute figures and are not ju
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -16,18 +17,20 @@ from benchmarks.result import Result, skipped
 NAME: Final = "service"
 TITLE: Final = "A Flask service under gunicorn: with library mode, over the same SDK without"
 _APP: Final = "service_app"
+_FULL_FACTOR: Final = 4
 
 
-def run(*, quick: bool) -> Result:
+def run(*, quick: bool, full: bool = False) -> Result:
     """Both kinds of worker, both handlers."""
-    return compared(NAME, TITLE, _APP, run_mode=False, quick=quick)
+    return compared(NAME, TITLE, _APP, run_mode=False, quick=quick, full=full)
 
 
-def compared(name: str, title: str, app: str, *, run_mode: bool, quick: bool) -> Result:
-    """Every case by blocks and by wrk."""
+def compared(name: str, title: str, app: str, *, run_mode: bool, quick: bool, full: bool) -> Result:
+    """Every case by blocks and by wrk; ``full`` takes four times as long, and halves the intervals."""
     if lacking := missing():
         return skipped(name, title, f"needs {', '.join(lacking)}")
     cases = CASES[:2] if quick else CASES
-    judged = [blocks.measure(case, app, run_mode=run_mode, quick=quick) for case in cases]
+    longer = [replace(case, chunks=case.chunks * _FULL_FACTOR) for case in cases] if full else cases
+    judged = [blocks.measure(case, app, run_mode=run_mode, quick=quick) for case in longer]
     beside = [wrk.measure(case, app, run_mode=run_mode, quick=quick) for case in cases]
     return Result(name, title, tuple(chain(*judged, *beside)), spread="90 % interval of the ratio")
