@@ -54,6 +54,15 @@ def waiting(location: str) -> list[int]:
     return [slot for slot in range(SLOTS) if os.access(request_path(location, slot), os.F_OK)]
 
 
+def which(path: str) -> tuple[int, int] | None:
+    """Which file is there now: the next one in its place is another; None where there is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
 def read(path: str, most_bytes: int) -> bytes | None:
     """What is in the file; None where there is none.
 

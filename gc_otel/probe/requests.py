@@ -46,6 +46,7 @@ class Desk:
         self._goes_on = goes_on
         self._note_fault = note_fault
         self._interrupted: dict[str, int] = {}
+        self._taken: tuple[int, int] | None = None  # the request that is being answered
         self._children_cpu_ns = 0
 
     def serve(self) -> bool:
@@ -59,7 +60,8 @@ class Desk:
         try:
             self._serve(slot)
         except _NotWanted:
-            self._clear(slot)
+            # A request that is there now is somebody else's, who found the slot free.
+            requests.remove(requests.progress_path(self._location, slot))
         except _Interrupted:
             return  # and so will those after it be, at once
         except OSError as error:  # no room, or a file that is not a request: there is nobody to tell
@@ -72,7 +74,9 @@ class Desk:
         return cpu_ns
 
     def _serve(self, slot: int) -> None:
-        raw = requests.read(requests.request_path(self._location, slot), requests.REQUEST_BYTES_MOST)
+        path = requests.request_path(self._location, slot)
+        self._taken = requests.which(path)
+        raw = requests.read(path, requests.REQUEST_BYTES_MOST)
         if raw is None:
             return
         began_ns = time.monotonic_ns()
@@ -125,8 +129,7 @@ class Desk:
             raw = self._refusal(
                 answer, "the flight folder has no room for the answer", "Delete files of ended processes."
             )
-        if not os.path.exists(requests.request_path(self._location, slot)):
-            raise _NotWanted
+        self._check_wanted(slot)
         requests.write(requests.answer_path(self._location, slot), raw)
         requests.remove(requests.request_path(self._location, slot))
         requests.remove(requests.progress_path(self._location, slot))
@@ -146,9 +149,12 @@ class Desk:
         """Raises where the answer to that slot must not go on; always true."""
         if not self._goes_on():
             raise _Interrupted
-        if not os.access(requests.request_path(self._location, slot), os.F_OK):
-            raise _NotWanted
+        self._check_wanted(slot)
         return True
+
+    def _check_wanted(self, slot: int) -> None:
+        if self._taken is None or requests.which(requests.request_path(self._location, slot)) != self._taken:
+            raise _NotWanted
 
     def tell(self, slot: int, raw: bytes) -> None:
         """Write how far the answer is."""

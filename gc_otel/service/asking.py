@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -135,6 +136,7 @@ class _Asked:
         self._patience_s = patience_s
         self._id = os.urandom(16).hex()
         self._pid = self._checked_pid()
+        self._raw = b""
 
     def _checked_pid(self) -> int:
         try:
@@ -166,6 +168,7 @@ class _Asked:
                 requests.remove(path(self._path, slot))
 
     def _take_slot(self, raw: bytes) -> int:
+        self._raw = raw
         try:
             requests.sweep(os.path.dirname(self._path), time.time())
             for slot in range(requests.SLOTS):
@@ -193,9 +196,17 @@ class _Asked:
             if elapsed_s > self._patience_s:
                 raise self._not_answered(progress)
             if progress.phase == "waiting":
+                self._place_again(slot)
                 bell.ring()
             on_progress(progress)
             time.sleep(_LOOK_S if elapsed_s < _IMPATIENT_S else _LOOK_LATER_S)
+
+    def _place_again(self, slot: int) -> None:
+        """The process takes what it answered away, and may do so when another's request has just come into its place."""
+        path = requests.request_path(self._path, slot)
+        if requests.which(path) is None and self._read_answer(slot) is None:
+            with suppress(OSError):
+                requests.place(path, self._raw)
 
     def _read_answer(self, slot: int) -> dict[str, Any] | None:
         answer = _read_object(requests.answer_path(self._path, slot), requests.ANSWER_BYTES_MOST)

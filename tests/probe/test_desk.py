@@ -221,6 +221,29 @@ def test_who_has_gone_is_not_answered(counter, monkeypatch):
     assert counter.faults == []
 
 
+@pytest.mark.parametrize("speaks", [True, False])
+def test_the_next_in_the_same_place_is_not_taken_for_it(counter, monkeypatch, speaks):
+    """Who asked has gone, and another has put a request where the first one was: that one is answered, by the next ring."""
+    from gc_otel.probe import answers
+
+    def overtaken(verb, arguments, say):
+        requests.remove(requests.request_path(counter.location, 0))
+        counter.put(json.dumps({"format": requests.FORMAT, "id": "b", "verb": "census"}).encode())
+        if speaks:
+            say("counting")
+        return {"objects": 1}, 0
+
+    monkeypatch.setattr(answers, "answer", overtaken)
+    counter.put(json.dumps({"format": requests.FORMAT, "id": "a", "verb": "census"}).encode())
+    assert counter.desk.serve()
+    assert counter.left() == ["1-1.request-0"]
+    monkeypatch.setattr(answers, "answer", lambda *_: ({"objects": 2}, 0))
+    assert counter.desk.serve()
+    answer = counter.answer()
+    assert (answer["id"], answer["result"]) == ("b", {"objects": 2})
+    assert counter.left() == []
+
+
 def test_what_breaks_is_told_and_noted(counter, monkeypatch):
     """An answer that fails is a fault of ours, and an answer all the same."""
     from gc_otel.probe import answers

@@ -187,6 +187,22 @@ def test_a_process_that_holds_the_gil_is_told_of(start, flight_dir):
     assert asking.ask(asked.pid, "census", patience_s=PATIENCE_S)["objects"] > 500
 
 
+def test_a_request_that_was_taken_away_is_put_there_again(asked):
+    """As a process may do that has just answered another in the same place."""
+    asked.halt()
+    taken_away = []
+
+    def take_away(progress):
+        if not taken_away:
+            taken_away.extend(requests.waiting(str(asked.path)))
+            for slot in taken_away:
+                requests.remove(requests.request_path(str(asked.path), slot))
+            os.kill(asked.pid, signal.SIGCONT)
+
+    assert asking.ask(asked.pid, "census", on_progress=take_away)["objects"] > 500
+    assert taken_away == [0]
+
+
 def test_a_stopped_process_is_told_of(start):
     """Nobody holds a GIL there."""
     asked = start()
