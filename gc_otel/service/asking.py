@@ -136,7 +136,6 @@ class _Asked:
         self._patience_s = patience_s
         self._id = os.urandom(16).hex()
         self._pid = self._checked_pid()
-        self._raw = b""
 
     def _checked_pid(self) -> int:
         try:
@@ -161,14 +160,13 @@ class _Asked:
             raise Refused("the request is too long", remedy="Ask for a shorter name.")
         slot = self._take_slot(raw)
         try:
-            return self._wait(slot, bell, on_progress)
+            return self._wait(slot, raw, bell, on_progress)
         finally:
             # The request first: a process that still works on it sees that nobody waits, and writes no answer.
             for path in (requests.request_path, requests.progress_path, requests.answer_path):
                 requests.remove(path(self._path, slot))
 
     def _take_slot(self, raw: bytes) -> int:
-        self._raw = raw
         try:
             requests.sweep(os.path.dirname(self._path), time.time())
             for slot in range(requests.SLOTS):
@@ -182,7 +180,7 @@ class _Asked:
             f"process {self._pid} is being asked {requests.SLOTS} things already", remedy="Ask again in a while."
         )
 
-    def _wait(self, slot: int, bell: Bell, on_progress: Callable[[Progress], object]) -> dict[str, Any]:
+    def _wait(self, slot: int, raw: bytes, bell: Bell, on_progress: Callable[[Progress], object]) -> dict[str, Any]:
         began_s = time.monotonic()
         while True:
             # Looked at first: what it answered before it ended is an answer.
@@ -196,17 +194,17 @@ class _Asked:
             if elapsed_s > self._patience_s:
                 raise self._not_answered(progress)
             if progress.phase == "waiting":
-                self._place_again(slot)
+                self._place_again(slot, raw)
                 bell.ring()
             on_progress(progress)
             time.sleep(_LOOK_S if elapsed_s < _IMPATIENT_S else _LOOK_LATER_S)
 
-    def _place_again(self, slot: int) -> None:
+    def _place_again(self, slot: int, raw: bytes) -> None:
         """The process takes what it answered away, and may do so when another's request has just come into its place."""
         path = requests.request_path(self._path, slot)
         if requests.which(path) is None and self._read_answer(slot) is None:
             with suppress(OSError):
-                requests.place(path, self._raw)
+                requests.place(path, raw)
 
     def _read_answer(self, slot: int) -> dict[str, Any] | None:
         answer = _read_object(requests.answer_path(self._path, slot), requests.ANSWER_BYTES_MOST)
