@@ -31,6 +31,7 @@ class Case:
     route: str
     words: tuple[str, ...]  # what stands in gc.callbacks, in turns
     chunks: int  # of PAIRS turns of each, for each start: about 30 s
+    full_factor: int  # what `--full` multiplies that by: p99 of the healthy handler is what is hardest to decide
 
     @property
     def label(self) -> str:
@@ -40,8 +41,8 @@ class Case:
 
 _WORKERS: Final = (("sync worker", ("-k", "sync"), 1), ("4 threads", ("-k", "gthread", "--threads", "4"), 4))
 _HANDLERS: Final = (
-    ("healthy handler", "healthy", ("on", "off"), 20),
-    ("GC-heavy handler", "cycles", ("on", "empty", "off"), 9),
+    ("healthy handler", "healthy", ("on", "off"), 20, 8),
+    ("GC-heavy handler", "cycles", ("on", "empty", "off"), 9, 2),
 )
 CASES: Final = tuple(Case(*worker, *handler) for worker in _WORKERS for handler in _HANDLERS)
 
