@@ -99,7 +99,7 @@
     }
 
     fail(error) {
-      const lost = error instanceof TypeError;
+      const lost = error instanceof g.Lost;
       const title = lost ? "The exporter service does not answer" : error.message;
       const remedy = lost ? "It ends with the last recorded process. What you see is from before." : error.remedy;
       g.fill(this.error, h("b", {}, title), remedy ? h("span", {}, remedy) : null);

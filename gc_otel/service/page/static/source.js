@@ -12,6 +12,17 @@
     }
   }
 
+  /* Nobody answered: told apart from a fault of this page's own, which is a TypeError too. */
+  class Lost extends Error {}
+
+  async function asked(path, options) {
+    try {
+      return await fetch(path, options);
+    } catch (error) {
+      throw error instanceof TypeError ? new Lost(error.message) : error;
+    }
+  }
+
   async function answerOf(response) {
     let body = null;
     try {
@@ -25,6 +36,7 @@
 
   g.frozen = frozen;
   g.Failed = Failed;
+  g.Lost = Lost;
 
   g.get = async (path, signal) => {
     if (frozen) {
@@ -32,11 +44,11 @@
       if (found === undefined) throw new Failed(404, "This is not part of the exported file.");
       return found;
     }
-    return answerOf(await fetch(path, { signal, headers: { Accept: "application/json" } }));
+    return answerOf(await asked(path, { signal, headers: { Accept: "application/json" } }));
   };
 
   g.post = async (path, body) =>
-    answerOf(await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }));
+    answerOf(await asked(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }));
 
   /* Calls `tick` again and again, `everyMs` apart, never twice at a time, and not while nobody looks. Returns what ends it. */
   g.poll = (tick, everyMs) => {
