@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from gc_otel.heap.names import flags_of, mro_of, referents
+from gc_otel.heap.names import PLAIN, derives_from, flags_of, is_one_of, is_plain, referents
 
 #: Rows of types: tracked objects and bytes, then what holders have of untracked ones, in shares.
 TypeRow = tuple[type, int, int, float, float]
@@ -23,7 +23,6 @@ TypeRow = tuple[type, int, int, float, float]
 ChargeRow = tuple[type, "type | int", float, float]
 Counted = tuple[list[TypeRow], list[ChargeRow], int, int]
 
-_PLAIN: Final = (dict, list, set)
 _FOLLOWED_DEPTH: Final = 3
 _EXACT_OBJECTS: Final = 4096
 _SPARSER_AFTER: Final = 512
@@ -51,10 +50,9 @@ _VARIABLE: Final = (tuple, bytes, type, types.CodeType)
 def shallow_bytes(value: object) -> int:
     """Bytes of the object's own memory by its builtin layout; no ``__sizeof__`` of a class is called."""
     cls = type(value)
-    mro = mro_of(cls)
     flags = flags_of(cls)
-    known = next((base for base in _WITH_OWN_SIZE if base in mro), None)
-    if known is None and (flags & _INLINE_VALUES or any(base in mro for base in _VARIABLE)):
+    known = next((base for base in _WITH_OWN_SIZE if derives_from(cls, base)), None)
+    if known is None and (flags & _INLINE_VALUES or derives_from(cls, *_VARIABLE)):
         known = object
     size: int = _BASIC_SIZE.__get__(cls) if known is None else _SIZEOF[known](value)
     if flags & _HAVE_GC and _HAS_GIL and (cls is not type or flags_of(value) & 1 << 9):  # type: ignore[arg-type]
@@ -83,8 +81,8 @@ class _Walk:
         self.asked_every = sample_every
         self.named = {id(value): index for index, value in reversed(list(enumerate(named)))}
         self.names = named
-        self.types: dict[type, list[Any]] = {}
-        self.charges: dict[tuple[type, type | int], list[float]] = {}
+        self.types: dict[int, list[Any]] = {}  # by identity: see names.py
+        self.charges: dict[tuple[type, int], list[Any]] = {}  # owners by their place, or their identity inverted
         self.visited = 0
         self.most_every = 1
         self.draw: Callable[[], float] = random.Random(1).random  # noqa: S311 - a sample, not a secret
@@ -96,17 +94,17 @@ class _Walk:
             if id(value) not in own:
                 self.visit(value)
         del objects
-        rows: list[TypeRow] = [(cls, *row) for cls, row in self.types.items()]
-        charges: list[ChargeRow] = [(kind, owner, row[0], row[1]) for (kind, owner), row in self.charges.items()]
+        rows: list[TypeRow] = [(cls, objects, size, *leaves) for cls, objects, size, *leaves in self.types.values()]
+        charges: list[ChargeRow] = [(kind, owner, *shares) for kind, owner, *shares in self.charges.values()]
         return rows, charges, self.visited, self.most_every
 
     def visit(self, value: object) -> None:
         size = shallow_bytes(value)
-        row = self.types.setdefault(type(value), [0, 0, 0.0, 0.0])
-        row[0] += 1
-        row[1] += size
+        row = self.row_of(type(value))
+        row[1] += 1
+        row[2] += size
         self.visited += 1
-        if type(value) in _PLAIN and id(value) in self.named:
+        if is_plain(value) and id(value) in self.named:
             self.charge_named(value, self.named[id(value)], size)
         every = self.sampling()
         self.most_every = max(every, self.most_every)
@@ -131,16 +129,16 @@ class _Walk:
         for value, count in held_by(holder):
             if every > 1 and self.draw() * every >= 1:
                 continue
-            kind = type(value) if type(value) in _PLAIN else None
+            kind = type(value) if is_plain(value) else None
             tracked = gc.is_tracked(value)
             if (kind is None and (tracked or claiming)) or count >= IMMORTAL:
                 continue
             share = weight * every / max(1, count - tracked)
             size = share * shallow_bytes(value)
             if not tracked and not claiming:
-                row = self.types.setdefault(type(value), [0, 0, 0.0, 0.0])
-                row[2] += share
-                row[3] += size
+                row = self.row_of(type(value))
+                row[3] += share
+                row[4] += size
                 if flags_of(type(value)) & _HAVE_GC and depth > 0 and type(value) is not type:
                     self.look_into(value, type(value), share, 1, depth - 1, claiming=False)
             if kind is not None and id(value) in self.named:
@@ -153,14 +151,18 @@ class _Walk:
             if claiming:
                 self.charge(kind, type(holder), -share, -size)
             # What several hold is nobody's own: the globals of a module would be read once for each of its functions.
-            if owner not in _PLAIN and share * _OWNERS_AT_MOST >= weight * every and depth > 0:
+            if not is_one_of(owner, PLAIN) and share * _OWNERS_AT_MOST >= weight * every and depth > 0:
                 inner = every if size > share * _LARGE_BYTES * every else 1  # see heap.c
                 self.look_into(value, owner, share, inner, depth - 1, claiming=True)
 
+    def row_of(self, cls: type) -> list[Any]:
+        return self.types.setdefault(id(cls), [cls, 0, 0, 0.0, 0.0])
+
     def charge(self, kind: type, owner: type | int, share: float, size: float) -> None:
-        row = self.charges.setdefault((kind, owner), [0.0, 0.0])
-        row[0] += share
-        row[1] += size
+        place = owner if type(owner) is int else ~id(owner)
+        row = self.charges.setdefault((kind, place), [kind, owner, 0.0, 0.0])
+        row[2] += share
+        row[3] += size
 
     def charge_named(self, value: object, index: int, size: int) -> None:
         self.charge(type(value), index, 1.0, float(size))

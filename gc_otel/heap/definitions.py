@@ -7,7 +7,7 @@ import types
 from dataclasses import dataclass
 from typing import Final
 
-from gc_otel.heap.names import qualname_of, space_of_module, space_of_type, type_name
+from gc_otel.heap.names import is_one_of, qualname_of, space_of_module, space_of_type, type_name
 
 _WRAPPERS: Final = (classmethod, staticmethod)
 
@@ -38,7 +38,7 @@ def definition_of(cls: type) -> Definition:
 
 
 def _code_of(value: object) -> types.CodeType | None:
-    if type(value) in _WRAPPERS:
+    if is_one_of(type(value), _WRAPPERS):
         value = value.__func__  # type: ignore[attr-defined]
     elif type(value) is property:
         value = value.fget

@@ -10,10 +10,11 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from gc_otel.heap.names import mro_of, space_of_type, type_name
+from gc_otel.heap.names import derives_from, is_class, is_one_of, mro_of, space_of_type, type_name
 
 _ITEMS: Final = (list, tuple, set, frozenset)
 _RUN: Final = (types.FrameType, types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+_WITHOUT_NAMESPACE: Final = (dict, list, tuple, set, frozenset, types.FunctionType)
 _MEMBER: Final = types.MemberDescriptorType
 _MISSING: Final = object()
 _UNKNOWN: Final = "[held]"
@@ -21,7 +22,7 @@ _UNKNOWN: Final = "[held]"
 
 def is_namespace_of(holder: object, space: object) -> bool:
     """Whether ``space`` may be the ``__dict__`` of a class or of an object with attributes."""
-    return type(space) is dict and type(holder) not in (dict, list, tuple, set, frozenset, types.FunctionType)
+    return type(space) is dict and not is_one_of(type(holder), _WITHOUT_NAMESPACE)
 
 
 class EdgeNames:
@@ -36,7 +37,7 @@ class EdgeNames:
         known = self._known.get(id(holder))
         if known is None:
             known = self._known[id(holder)] = {id(held): name for name, held in reversed(list(self._held(holder)))}
-        return known.get(id(value), "[variable]" if type(holder) in _RUN else _UNKNOWN)
+        return known.get(id(value), "[variable]" if is_one_of(type(holder), _RUN) else _UNKNOWN)
 
     def forget(self) -> None:
         """Let go what holders hold: of a large one it is as much again."""
@@ -47,11 +48,11 @@ class EdgeNames:
 
         It may be another dict that was put into the object from outside, and then its keys are data.
         """
-        is_class = type in mro_of(type(holder))
-        known = frozenset() if is_class else self._known_names(type(holder))
+        holder_is_class = is_class(holder)
+        known = frozenset() if holder_is_class else self._known_names(type(holder))
         for key, value in list(dict.items(space)):
             if type(key) is str:
-                yield f".{key}" if is_class or key in known else "[attribute]", value
+                yield f".{key}" if holder_is_class or key in known else "[attribute]", value
 
     def _known_names(self, cls: type) -> frozenset[str]:
         spaces = [space_of_type(each) for each in mro_of(cls)]
@@ -65,19 +66,19 @@ class EdgeNames:
         )
 
     def _held(self, holder: Any) -> Iterator[tuple[str, object]]:
-        mro = mro_of(type(holder))
-        if dict in mro:
+        cls = type(holder)
+        if derives_from(cls, dict):
             for key, value in list(dict.items(holder)):
                 yield f"[{type_name(type(key))} key]", value
                 yield "[as key]", key
-        elif any(kind in mro for kind in _ITEMS):
-            base = next(kind for kind in _ITEMS if kind in mro)
+        elif derives_from(cls, *_ITEMS):
+            base = next(kind for kind in _ITEMS if derives_from(cls, kind))
             yield from (("[item]", each) for each in list(base.__iter__(holder)))
-        elif type in mro:
+        elif is_class(holder):
             yield from ((f".{name}", value) for name, value in space_of_type(holder).items() if type(name) is str)
         else:
             yield from _held_by_builtin(holder)
-        yield from self._attributes(holder, mro)
+        yield from self._attributes(holder, mro_of(cls))
 
     def _attributes(self, holder: Any, mro: tuple[type, ...]) -> Iterator[tuple[str, object]]:
         for name in self._names_for(type(holder), mro):

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from gc_otel.errors import NotSupported
 from gc_otel.heap.edges import EdgeNames
-from gc_otel.heap.names import referents, type_name
+from gc_otel.heap.names import is_one_of, referents, type_name
 
 _SIZED: Final = (dict, list, tuple, set, frozenset, str, bytes)
 _TIMEOUT_S: Final = 120
@@ -118,7 +118,7 @@ def _objgraph() -> Any:
 
 def _node_label(obj: Any, *_: object) -> str:
     lines = [type_name(type(obj))]
-    if type(obj) in _SIZED:
+    if is_one_of(type(obj), _SIZED):
         lines.append(f"len {len(obj):,}")
     elif type(obj) is types.ModuleType:
         lines.append(_word(types.ModuleType.__getattribute__(obj, "__name__")))

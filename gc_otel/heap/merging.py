@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gc_otel.heap.edges import EdgeNames, is_namespace_of
-from gc_otel.heap.names import type_name
+from gc_otel.heap.names import is_one_of, type_name
 
 _ACCUMULATES: Final = 10  # objects held by each, at the least
 _SIZED: Final = (dict, list, tuple, set, frozenset)
@@ -140,7 +140,9 @@ class Merging:
     def _steps_of(self, group: _Group) -> tuple[HolderStep, ...]:
         found = []
         for (edge, kind), each in group.children.items():
-            lengths = [len(value) for value in map(self._objects.__getitem__, each.places) if type(value) in _SIZED]
+            lengths = [
+                len(value) for value in map(self._objects.__getitem__, each.places) if is_one_of(type(value), _SIZED)
+            ]
             widest = max((len(child.places) for child in each.children.values()), default=0)
             found.append(
                 HolderStep(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gc_otel.heap.counting import reference_counts, shallow_bytes
 from gc_otel.heap.edges import EdgeNames, is_namespace_of
-from gc_otel.heap.names import modules, referents, space_of_module, type_name
+from gc_otel.heap.names import is_one_of, modules, referents, space_of_module, type_name
 from gc_otel.heap.tracked import find_referrers, select_objects
 
 _SIZED: Final = (dict, list, tuple, set, frozenset, str, bytes, bytearray)
@@ -174,7 +174,7 @@ class _Drawing:
             return next((f".{key}" for key, value in list(holder.items()) if value is held and type(key) is str), "")
         if self._values and type(holder) is dict:
             for key, value in list(holder.items()):
-                if value is held and type(key) in _SCALARS:
+                if value is held and is_one_of(type(key), _SCALARS):
                     return f"[{_short(repr(key))}]"
         return "" if (name := self._names.of(holder, held)) == "[held]" else name
 
@@ -230,7 +230,7 @@ class _Drawing:
 
     def _is_root(self, holder: Any) -> bool:
         """Alive by itself: who holds a module or a running frame says nothing."""
-        return id(holder) in self._spaces or type(holder) in (types.ModuleType, types.FrameType)
+        return id(holder) in self._spaces or is_one_of(type(holder), (types.ModuleType, types.FrameType))
 
     def _is_ours(self, holder: Any) -> bool:
         return type(holder) is types.FrameType and holder.f_code.co_filename.startswith(_OWN_FOLDER)
@@ -249,12 +249,12 @@ class _Drawing:
             number=self._numbers[id(value)],
             type=type_name(kind)[:_LETTERS_MOST],
             name=_short(self._name_of(value), _LETTERS_MOST),
-            length=len(value) if kind in _SIZED else None,
+            length=len(value) if is_one_of(kind, _SIZED) else None,
             size_bytes=shallow_bytes(value),
             steps=self._steps[id(value)],
             references=None if count >= _UNCOUNTED else max(0, count - _OWN_REFERENCES),
             left_out=self._left_out.get(id(value), 0),
-            value=_short(repr(value)) if self._values and kind in _SCALARS and _is_short(value) else None,
+            value=_short(repr(value)) if self._values and is_one_of(kind, _SCALARS) and _is_short(value) else None,
         )
 
     def _name_of(self, value: Any) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gc_otel.heap.names import modules, mro_of, space_of_module
+from gc_otel.heap.names import derives_from, is_one_of, modules, space_of_module
 from gc_otel.heap.tracked import all_types, can_list, select_objects
 
 _OWN_FOLDER: Final = __file__.rpartition("roots.py")[0]
@@ -84,7 +84,9 @@ def _locals_of(frame: types.FrameType) -> list[tuple[str, object]]:
     or class body.
     """
     space: Any = frame.f_locals
-    if type(space) not in _NAMESPACES:  # of a class body with a namespace of its own: reading it would run its code
+    if not is_one_of(
+        type(space), _NAMESPACES
+    ):  # of a class body with a namespace of its own: reading it would run its code
         return []
     held = [(f"local {name}", value) for name, value in list(space.items()) if type(name) is str]
     if _LOCALS_ARE_A_COPY and frame.f_code.co_flags & 1 and sys.getrefcount(space) <= _REFERENCES_OF_COPY:
@@ -112,30 +114,24 @@ def _tasks_and_contexts() -> Iterator[Root]:
     asyncio = sys.modules.get("asyncio")
     task_types = _task_types(asyncio) if asyncio is not None else ()
     for value in _instances_of((contextvars.Context, *task_types)):
-        mro = mro_of(type(value))
-        if contextvars.Context in mro:
+        if derives_from(type(value), contextvars.Context):
             held = [
                 (f"contextvar {_name(variable)}", content) for variable, content in contextvars.Context.items(value)
             ]
             yield Root("context", held)
         else:
-            base = next(task for task in task_types if task in mro)
+            base = next(task for task in task_types if derives_from(type(value), task))
             if not base.done(value):
                 yield Root(
                     f"asyncio task {_coroutine_name(base.get_coro(value))}", [("coroutine", base.get_coro(value))]
                 )
 
 
-def _is_one_of(cls: type, bases: tuple[Any, ...]) -> bool:
-    """By identity: comparing classes may be somebody's code."""
-    return any(each is base for each in mro_of(cls) for base in bases)
-
-
 def _instances_of(bases: tuple[Any, ...]) -> list[Any]:
     """Of these classes and their subclasses; none where objects cannot be listed."""
     if not can_list():
         return []
-    return select_objects([cls for cls in all_types() if _is_one_of(cls, bases)], _INSTANCES_MOST)[0]
+    return select_objects([cls for cls in all_types() if derives_from(cls, *bases)], _INSTANCES_MOST)[0]
 
 
 def _task_types(asyncio: types.ModuleType) -> tuple[Any, ...]:
@@ -149,7 +145,7 @@ def _name(variable: contextvars.ContextVar[Any]) -> str:
 
 
 def _coroutine_name(coroutine: object) -> str:
-    if type(coroutine) not in (types.CoroutineType, types.GeneratorType):
+    if not is_one_of(type(coroutine), (types.CoroutineType, types.GeneratorType)):
         return "of a coroutine of its own kind"
     frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
     code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "gi_code", None)

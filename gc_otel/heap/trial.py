@@ -101,8 +101,8 @@ def _last_index(nodes: list[int], node: int) -> int:
 
 
 def _row(garbage: list[Any], edges: list[list[int]], component: list[int]) -> ComponentRow:
-    fewest = Counter(type(garbage[node]) for node in component)
-    start = min(component, key=lambda node: (fewest[type(garbage[node])], _short_name(type(garbage[node])), node))
+    fewest = Counter(id(type(garbage[node])) for node in component)
+    start = min(component, key=lambda node: (fewest[id(type(garbage[node]))], _short_name(type(garbage[node])), node))
     cycle = _shortest_cycle(edges, set(component), start)
     types = tuple(type(garbage[node]) for node in cycle[:_LONGEST_SIGNATURE])
     return types, len(cycle), len(component), _bytes_of([garbage[node] for node in component])

@@ -41,6 +41,21 @@ class Slotted:
     __slots__ = ("empty", "held")
 
 
+class Picky(type):
+    """A metaclass that nobody may ask whether two classes are the same."""
+
+    def __eq__(cls, other):
+        raise AssertionError("classes were compared")
+
+    def __hash__(cls):
+        raise AssertionError("a class was hashed")
+
+
+class Odd(metaclass=Picky):
+    def __init__(self, held):
+        self.held = held
+
+
 VARIABLE = contextvars.ContextVar("request_scope")
 
 
@@ -131,6 +146,16 @@ def test_keys_of_a_dict_put_there_from_outside_are_no_names(shop) -> None:
     shop.it.put_there = {"a customer's name": Held()}
     (way,) = ways(gc_otel.find_holders(Held))
     assert "customer" not in way
+
+
+def test_classes_that_compare_in_their_own_way(shop) -> None:
+    """Are told apart without asking them, as holders and as what is held."""
+    shop.ODD = [Odd(Held()) for _ in range(3)]
+    shop.CLASS = Odd
+    (way,) = ways(gc_otel.find_holders(Held))
+    assert way == "module shop | .ODD | list | [item] | Odd | .held | Held"
+    (way,) = ways(gc_otel.find_holders(Odd))
+    assert way == "module shop | .ODD | list | [item] | Odd"
 
 
 def test_variable_of_a_thread() -> None:
