@@ -1,4 +1,7 @@
-"""Milliseconds of a census, and of what else looks at every object: ``census_cost.py OBJECTS ROUNDS``."""
+"""Milliseconds of a census, and of what else looks at every object: ``census_cost.py OBJECTS ROUNDS [others]``.
+
+The others are in a process of their own: what they import, and what they leave, would be counted with the heap.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +21,11 @@ import objgraph
 
 import gc_otel
 from gc_otel import _native
+from gc_otel.heap.census import take_census_in_child
+from gc_otel.heap.census_child import why_not
 from gc_otel.heap.counting import count_heap
 from gc_otel.heap.names import named_containers
 
-SMALL_OBJECTS = 200_000
 OBJECTS_IN_SESSION = 4  # itself, a list, a dict in it, a list in that
 
 
@@ -38,6 +42,21 @@ def spent_ms(call: Callable[[], object]) -> float:
     began_ns = time.perf_counter_ns()
     call()
     return (time.perf_counter_ns() - began_ns) / 1e6
+
+
+def census_in_child(samples: dict[str, list[float]]) -> None:
+    """How long this process stands still for the clone, what it does beside that, and how long the answer takes.
+
+    What is written to for the first time afterwards costs a page fault: a collection right after it writes to most of the heap.
+    """
+    began_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
+    census = take_census_in_child()
+    pause_ms = (census.pause_ns or 0) / 1e6
+    samples["pause"].append(pause_ms)
+    samples["beside"].append((time.thread_time_ns() - cpu_ns) / 1e6 - pause_ms)
+    samples["answer"].append((time.perf_counter_ns() - began_ns) / 1e6)
+    samples["child_memory"].append((census.child_memory_bytes or 0) / 2**20)
+    samples["after"].append(spent_ms(gc.collect))
 
 
 def empty_walk() -> Callable[[], object]:
@@ -57,30 +76,8 @@ def empty_walk() -> Callable[[], object]:
     return walk
 
 
-def add_others(calls: dict[str, Callable[[], object]], missing: dict[str, str]) -> None:
-    """What is not installed is told."""
-    try:
-        calls["floor"] = empty_walk()
-    except (OSError, subprocess.CalledProcessError) as error:
-        missing["floor"] = f"not compiled: {error}"
-    try:
-        from pympler import muppy, summary
-
-        calls["muppy"] = lambda: summary.summarize(muppy.get_objects())
-    except ImportError:
-        missing["muppy"] = "pympler is not installed"
-    try:
-        from guppy import hpy
-
-        calls["guppy"] = hpy().heap
-    except ImportError:
-        missing["guppy"] = "guppy3 is not installed"
-
-
-def main() -> None:
-    """Every round measures everything, beginning with another one each time."""
-    objects, rounds = int(sys.argv[1]), int(sys.argv[2])
-    sessions = [Session(number) for number in range(objects // OBJECTS_IN_SESSION)]
+def ours(samples: dict[str, list[float]], missing: dict[str, str]) -> dict[str, Callable[[], object]]:
+    """The census in all its forms, and what it is compared with."""
     extension, reason = _native.load()
     count = count_heap if extension is None else extension.count_heap
     containers = [container for _, container in named_containers()]
@@ -93,19 +90,50 @@ def main() -> None:
         "exact": lambda: gc_otel.take_census(sample_every=1),
         "cycles": gc_otel.find_cycles,
     }
-    missing = {"native": reason} if extension is None else {}
-    add_others(calls, missing)
-    if objects > SMALL_OBJECTS:
-        for name in ("muppy", "guppy"):
-            calls.pop(name, None)
-            missing[name] = "minutes for each round: measured on the small heap only"
+    if extension is None:
+        missing["native"] = reason
+    why = why_not()
+    if why is not None:
+        missing["pause"] = why
     else:
-        calls["twin"] = lambda: count_heap([], 0)
+        calls["child"] = lambda: census_in_child(samples)
+    try:
+        calls["floor"] = empty_walk()
+    except (OSError, subprocess.CalledProcessError) as error:
+        missing["floor"] = f"not compiled: {error}"
+    return calls
+
+
+def others(missing: dict[str, str]) -> dict[str, Callable[[], object]]:
+    """What is not installed is told."""
+    calls: dict[str, Callable[[], object]] = {"collect": gc.collect, "twin": lambda: count_heap([], 0)}
+    try:
+        from pympler import muppy, summary
+
+        calls["muppy"] = lambda: summary.summarize(muppy.get_objects())
+    except ImportError:
+        missing["muppy"] = "pympler is not installed"
+    try:
+        from guppy import hpy
+
+        calls["guppy"] = hpy().heap
+    except ImportError:
+        missing["guppy"] = "guppy3 is not installed"
+    return calls
+
+
+def main() -> None:
+    """Every round measures everything, beginning with another one each time."""
+    objects, rounds = int(sys.argv[1]), int(sys.argv[2])
+    sessions = [Session(number) for number in range(objects // OBJECTS_IN_SESSION)]
+    samples: defaultdict[str, list[float]] = defaultdict(list)
+    missing: dict[str, str] = {}
+    calls = others(missing) if sys.argv[3:] == ["others"] else ours(samples, missing)
     gc.collect()
     gc.disable()
     for call in calls.values():
         call()
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    samples.clear()
     names = list(calls)
     for turn in range(rounds):
         first = turn % len(names)

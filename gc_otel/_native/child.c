@@ -1,27 +1,28 @@
-/* HAZARD ZONE 2: the whole heap's garbage, examined in a cloned child.
+/* HAZARD ZONE 2: a cloned child of the process, in which the whole heap is read.
  *
- * What the parent does, with the GIL and the collector off: it gathers pointers (the one pause that it sees),
- * clones itself, and gives the memory back.  What the child does: gco_heap_examine(), write(2), _exit(2).
+ * What the parent does, with the GIL: it takes the memory that the job needs (and gathers pointers with the collector off,
+ * where cycles are looked for), clones itself, and gives the memory back.  What the child does: its job, which is
+ * gco_heap_examine() or the walk of the census, write(2), _exit(2).
  *
  * - *No SIGCHLD, no wait of the program meets it.*  A raw clone with exit signal 0: who waits without __WALL does not
  *   see it, and it announces nothing.  The number of the call is the only thing that depends on the machine, and
  *   with all arguments 0 their order does not.
  * - *No hook.*  Neither os.register_at_fork() nor pthread_atfork() is run, since nothing in the child needs what they mend.
  * - *No lock.*  Other threads are not there, and what they held stays held.  So the child calls no malloc, no stdio,
- *   nothing of Python but tp_traverse, and system calls whose wrappers take no lock.
+ *   nothing of Python but tp_traverse, PyUnstable_GC_VisitObjects() and PyGen_GetCode(), which take none where there is a
+ *   GIL, and system calls whose wrappers take no lock.
  * - *No signal handler.*  All signals are blocked before the clone, and stay so in the child.
  * - *No shared cell.*  The flight file is not mapped there (MADV_DONTFORK).
  * - *No descriptor.*  All but the pipe are closed first: a connection that the parent closes meanwhile must end, and
  *   a port that it frees must be free.  Closing a copy releases no lock of the parent's, POSIX or flock.
- * - *No page of the heap is written by the child*: no reference count changes there.  What the parent writes
- *   meanwhile is copied, at worst the whole heap: the caller has looked for that much room.
+ * - *Memory.*  What either of the two writes meanwhile is copied, at worst the whole heap: the caller has looked for that
+ *   much room.  The child that looks for cycles writes to no page of the heap; the one that counts adds a reference to
+ *   each object while it is visited, and takes it off again.
  * - *It ends.*  With the thread that made it (PR_SET_PDEATHSIG), at a limit of CPU time, when nobody reads the pipe, or by
  *   gco_end_child().  Where memory runs out it is the first to go (oom_score_adj), and it leaves no core. */
-#include "heap.h"
+#include "child.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #ifdef __linux__
 
@@ -39,35 +40,8 @@
 #define SYS_close_range 436 /* Linux 5.9; the same on all machines */
 #endif
 
-#define MESSAGE_PROGRESS 1
-#define MESSAGE_GROUP 2
-#define MESSAGE_END 3
-#define MESSAGE_FAILED 4
-
-#define LONGEST_SIGNATURE 64
-#define GROUPS_MOST 16384
-#define GROUP_SLOTS (4 * GROUPS_MOST)
 #define DESCRIPTORS_MOST 65536
 #define NICEST 19
-
-/* Components of one signature, summed up: a heap may have a million of them. */
-typedef struct group {
-    uint64_t cycles, objects, length, shown;
-    double bytes;
-    uint32_t slots[LONGEST_SIGNATURE]; /* of the types' table */
-} group;
-
-typedef struct {
-    int fd;
-    gco_heap *heap;
-    group **groups; /* open addressing */
-    size_t used;
-    group others; /* beyond GROUPS_MOST signatures */
-} child;
-
-typedef struct {
-    uint64_t kind, first, second, third, fourth, slots;
-} message;
 
 static void
 send_bytes(int fd, const void *bytes, size_t count)
@@ -84,77 +58,12 @@ send_bytes(int fd, const void *bytes, size_t count)
     }
 }
 
-static void
-send_message(int fd, uint64_t kind, uint64_t first, uint64_t second, uint64_t third, uint64_t fourth, uint64_t slots)
+void
+gco_child_send(int fd, uint64_t kind, const uint64_t numbers[4], const uint64_t *more, size_t count)
 {
-    message message = {kind, first, second, third, fourth, slots};
-    send_bytes(fd, &message, sizeof(message));
-}
-
-static void
-send_progress(void *context, unsigned phase, uint64_t done, uint64_t total)
-{
-    send_message(((child *)context)->fd, MESSAGE_PROGRESS, phase, done, total, 0, 0);
-}
-
-static bool
-is_group(const group *group, const uint32_t *slots, size_t shown, size_t length)
-{
-    return group->length == length && group->shown == shown &&
-           memcmp(group->slots, slots, shown * sizeof(uint32_t)) == 0;
-}
-
-static group *
-find_group(child *child, const uint32_t *slots, size_t shown, size_t length)
-{
-    uint64_t hash = length;
-    for (size_t i = 0; i < shown; i++) {
-        hash = (hash ^ slots[i]) * 0x9E3779B97F4A7C15ull;
-        hash ^= hash >> 29;
-    }
-    for (size_t i = hash % GROUP_SLOTS;; i = (i + 1) % GROUP_SLOTS) {
-        if (child->groups[i] == NULL) {
-            group *made = child->used < GROUPS_MOST ? gco_arena_take(&child->heap->arena, sizeof(group)) : NULL;
-            if (made == NULL) {
-                return &child->others;
-            }
-            made->length = length;
-            made->shown = shown;
-            memcpy(made->slots, slots, shown * sizeof(uint32_t));
-            child->groups[i] = made;
-            child->used++;
-            return made;
-        }
-        if (is_group(child->groups[i], slots, shown, length)) {
-            return child->groups[i];
-        }
-    }
-}
-
-static bool
-add_component(void *context, const gco_heap *heap, gco_type_entry *const *types, size_t shown, size_t length,
-              size_t objects, double bytes)
-{
-    uint32_t slots[LONGEST_SIGNATURE];
-    for (size_t i = 0; i < shown; i++) {
-        slots[i] = (uint32_t)(types[i] - heap->types.entries);
-    }
-    group *group = find_group(context, slots, shown, length);
-    group->cycles++;
-    group->objects += objects;
-    group->bytes += bytes;
-    return true;
-}
-
-static void
-send_group(int fd, const group *group)
-{
-    send_message(fd, MESSAGE_GROUP, group->cycles, group->objects, (uint64_t)(group->bytes + 0.5), group->length,
-                 group->shown);
-    for (size_t i = 0; i < group->shown; i++) {
-        uint64_t slot = group->slots[i];
-        send_bytes(fd, &slot, sizeof(slot));
-    }
+    uint64_t head[6] = {kind, numbers[0], numbers[1], numbers[2], numbers[3], count};
+    send_bytes(fd, head, sizeof(head));
+    send_bytes(fd, more, count * sizeof(uint64_t));
 }
 
 static void
@@ -175,7 +84,7 @@ close_all_but(int fd)
 
 /* The first things: to end with the parent, to hold nothing of it, to be the one that gives way. */
 static void
-become_harmless(int fd, pid_t parent, unsigned seconds)
+become_harmless(int fd, pid_t parent, const char *name, unsigned seconds)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (syscall(SYS_getppid) != parent) {
@@ -190,59 +99,12 @@ become_harmless(int fd, pid_t parent, unsigned seconds)
     setpriority(PRIO_PROCESS, 0, NICEST);
     struct rlimit cpu = {seconds, seconds};
     setrlimit(RLIMIT_CPU, &cpu);
-    prctl(PR_SET_NAME, "gc-otel-cycles", 0, 0, 0);
+    prctl(PR_SET_NAME, name, 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static _Noreturn void
-be_the_child(gco_heap *heap, int fd, pid_t parent, unsigned seconds)
-{
-    become_harmless(fd, parent, seconds);
-    child child = {.fd = fd, .heap = heap};
-    child.groups = gco_arena_take(&heap->arena, GROUP_SLOTS * sizeof(group *));
-    gco_report report = {&child, add_component, send_progress};
-    uint64_t garbage = 0;
-    double bytes = 0;
-    if (child.groups == NULL || !gco_heap_examine(heap, &report, &garbage, &bytes)) {
-        send_message(fd, MESSAGE_FAILED, 0, 0, 0, 0, 0);
-        _exit(0);
-    }
-    for (size_t i = 0; i < GROUP_SLOTS; i++) {
-        if (child.groups[i] != NULL) {
-            send_group(fd, child.groups[i]);
-        }
-    }
-    if (child.others.cycles > 0) {
-        send_group(fd, &child.others);
-    }
-    send_message(fd, MESSAGE_END, heap->count, garbage, (uint64_t)(bytes + 0.5), 0, 0);
-    _exit(0);
-}
-
-/* Pairs of slot and type: what the child's messages speak of.  Each type is held before anything is allocated. */
-static PyObject *
-types_of(const gco_types *types)
-{
-    for (size_t i = 0; i < types->capacity; i++) {
-        Py_XINCREF((PyObject *)types->entries[i].type);
-    }
-    PyObject *pairs = PyList_New(0);
-    for (size_t i = 0; i < types->capacity; i++) {
-        PyTypeObject *type = types->entries[i].type;
-        PyObject *pair = type == NULL || pairs == NULL ? NULL : Py_BuildValue("(nO)", (Py_ssize_t)i, type);
-        if (type != NULL && (pair == NULL || PyList_Append(pairs, pair) < 0)) {
-            Py_CLEAR(pairs);
-        }
-        Py_XDECREF(pair);
-    }
-    for (size_t i = 0; i < types->capacity; i++) {
-        Py_XDECREF((PyObject *)types->entries[i].type);
-    }
-    return pairs;
-}
-
 static pid_t
-clone_child(gco_heap *heap, const int fds[2], unsigned seconds)
+clone_child(gco_child_job job, void *context, const char *name, const int fds[2], unsigned seconds)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -250,7 +112,9 @@ clone_child(gco_heap *heap, const int fds[2], unsigned seconds)
     pid_t parent = getpid();
     long pid = syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
     if (pid == 0) {
-        be_the_child(heap, fds[1], parent, seconds);
+        become_harmless(fds[1], parent, name, seconds);
+        job(context, fds[1]);
+        _exit(0);
     }
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -258,52 +122,30 @@ clone_child(gco_heap *heap, const int fds[2], unsigned seconds)
     return (pid_t)pid;
 }
 
-static PyObject *
-start(gco_heap *heap, unsigned seconds)
+bool
+gco_child_start(gco_child *child, gco_child_job job, void *context, const char *name, unsigned seconds)
 {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0) {
-        return PyErr_SetFromErrno(PyExc_OSError);
+        PyErr_SetFromErrno(PyExc_OSError);
+        return false;
     }
-    pid_t pid = clone_child(heap, fds, seconds);
+    pid_t pid = clone_child(job, context, name, fds, seconds);
     if (pid < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
+        close(fds[0]);
     }
     close(fds[1]);
-    PyObject *types = pid < 0 ? NULL : types_of(&heap->types);
-    PyObject *result = types == NULL ? NULL : Py_BuildValue("(liN)", (long)pid, fds[0], types);
-    if (result == NULL) {
-        close(fds[0]); /* a child that was made ends when it writes */
-        if (pid > 0) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, __WALL);
-        }
-    }
-    return result;
+    *child = (gco_child){pid, fds[0]};
+    return pid > 0;
 }
 
-PyObject *
-gco_start_child(PyObject *Py_UNUSED(module), PyObject *args)
+void
+gco_child_give_up(const gco_child *child)
 {
-    unsigned seconds;
-    gco_heap heap;
-    if (!PyArg_ParseTuple(args, "I:start_child", &seconds)) {
-        return NULL;
-    }
-    PyObject *gc = PyImport_ImportModule("gc"), *result = NULL;
-    if (gc == NULL) {
-        return NULL;
-    }
-    int was_enabled = PyGC_Disable();
-    if (gco_heap_gather(&heap, gc)) {
-        result = start(&heap, seconds);
-    }
-    gco_heap_free(&heap);
-    if (was_enabled) {
-        PyGC_Enable();
-    }
-    Py_DECREF(gc);
-    return result;
+    close(child->fd);
+    kill((pid_t)child->pid, SIGKILL);
+    waitpid((pid_t)child->pid, NULL, __WALL);
 }
 
 PyObject *
@@ -364,17 +206,30 @@ gco_end_child(PyObject *Py_UNUSED(module), PyObject *args)
 
 #else
 
+bool
+gco_child_start(gco_child *Py_UNUSED(child), gco_child_job Py_UNUSED(job), void *Py_UNUSED(context),
+                const char *Py_UNUSED(name), unsigned Py_UNUSED(seconds))
+{
+    PyErr_SetString(PyExc_OSError, "it needs Linux");
+    return false;
+}
+
+void
+gco_child_give_up(const gco_child *Py_UNUSED(child))
+{
+}
+
+void
+gco_child_send(int Py_UNUSED(fd), uint64_t Py_UNUSED(kind), const uint64_t Py_UNUSED(numbers)[4],
+               const uint64_t *Py_UNUSED(more), size_t Py_UNUSED(count))
+{
+}
+
 static PyObject *
 not_here(void)
 {
     PyErr_SetString(PyExc_OSError, "it needs Linux");
     return NULL;
-}
-
-PyObject *
-gco_start_child(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
-{
-    return not_here();
 }
 
 PyObject *

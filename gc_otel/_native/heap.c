@@ -11,7 +11,7 @@
  *
  * What is not tracked is counted at its holders: an object held n times counts 1/n at each.  So it counts once
  * at most, without remembering any, and a sample of the holders estimates the same sum. */
-#include "heap.h"
+#include "census.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,37 +21,12 @@
 #define ITEMS_BYTES 32768 /* of a larger container so many references are looked at, wherever in the walk it comes */
 #define FOLLOWED_DEPTH 3 /* containers in containers that are charged to one owner */
 #define OWNERS_AT_MOST 4
-#define RECENT_TYPES 256
-#define WAITING 16
 #define NAMED_BITS (1u << 16)
-
-/* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name, odd. */
-typedef struct {
-    PyTypeObject *kind;
-    uintptr_t owner;
-    double objects, bytes;
-} charge;
-
-typedef struct {
-    gco_types types;
-    charge *charges;
-    size_t charge_capacity, charges_used;
-    PyObject **named; /* open addressing, with the index of the name beside */
-    size_t *named_index, named_capacity;
-    uint64_t *named_bits; /* whether an object may be named: asked of every plain container, and small */
-    gco_type_entry *recent[RECENT_TYPES]; /* by the hash of the type: most objects are of few types */
-    PyObject *waiting[WAITING];           /* visited, and counted when what they need has been fetched */
-    unsigned waiting_count;
-    uint64_t visited, random;
-    unsigned long asked_every, every;
-    unsigned long to_pass, drawn_every; /* objects before the next one that is looked into, and what that stands for */
-    Py_ssize_t list_refs; /* references to tracked objects that this walk itself holds */
-    bool failed;
-} walk;
+#define CHARGES_OF_OWNER 2
 
 /* What the visitor of one object's references has to know. */
 typedef struct {
-    walk *walk;
+    gco_walk *walk;
     PyObject *holder;
     uintptr_t owner;
     double weight;
@@ -70,7 +45,7 @@ plain_kind(PyObject *object)
 /* How many to pass over before the next one of a sample in which each stands for `every`: as many on average as are
  * passed over for one that is taken, and never in step with a program's own rhythm. */
 static unsigned long
-passed_over(walk *walk, unsigned long every)
+passed_over(gco_walk *walk, unsigned long every)
 {
     walk->random = walk->random * 6364136223846793005ull + 1442695040888963407ull;
     return (unsigned long)(((walk->random >> 32) * (2 * every - 1)) >> 32);
@@ -82,20 +57,20 @@ named_bit(const PyObject *object)
     return gco_hash_pointer(object) % NAMED_BITS;
 }
 
-static size_t *
-find_named(walk *walk, PyObject *object)
+size_t
+gco_walk_place_of(const gco_walk *walk, const PyObject *object)
 {
     size_t bit = named_bit(object);
     if ((walk->named_bits[bit / 64] >> (bit % 64) & 1) == 0) {
-        return NULL;
+        return SIZE_MAX;
     }
     size_t mask = walk->named_capacity - 1;
     for (size_t i = gco_hash_pointer(object) & mask; walk->named[i] != NULL; i = (i + 1) & mask) {
         if (walk->named[i] == object) {
-            return &walk->named_index[i];
+            return walk->named_index[i];
         }
     }
-    return NULL;
+    return SIZE_MAX;
 }
 
 static uintptr_t
@@ -104,8 +79,8 @@ owner_of_name(size_t index)
     return ((uintptr_t)index << 1) | 1;
 }
 
-static charge *
-slot_of_charge(charge *charges, size_t capacity, PyTypeObject *kind, uintptr_t owner)
+static gco_charge *
+slot_of_charge(gco_charge *charges, size_t capacity, PyTypeObject *kind, uintptr_t owner)
 {
     size_t i = gco_hash_pointer((void *)(owner ^ ((uintptr_t)kind << 7)));
     for (i &= capacity - 1;; i = (i + 1) & (capacity - 1)) {
@@ -116,19 +91,19 @@ slot_of_charge(charge *charges, size_t capacity, PyTypeObject *kind, uintptr_t o
 }
 
 static void
-charge_to(walk *walk, PyTypeObject *kind, uintptr_t owner, double objects, double bytes)
+charge_to(gco_walk *walk, PyTypeObject *kind, uintptr_t owner, double objects, double bytes)
 {
-    charge *slot = slot_of_charge(walk->charges, walk->charge_capacity, kind, owner);
+    gco_charge *slot = slot_of_charge(walk->charges, walk->charge_capacity, kind, owner);
     if (slot->kind == NULL) {
         if (walk->charges_used * 2 > walk->charge_capacity) {
             size_t capacity = walk->charge_capacity * 2;
-            charge *bigger = calloc(capacity, sizeof(charge));
+            gco_charge *bigger = walk->types.sealed ? NULL : calloc(capacity, sizeof(gco_charge));
             if (bigger == NULL) {
                 walk->failed = true;
                 return;
             }
             for (size_t i = 0; i < walk->charge_capacity; i++) {
-                charge *old = &walk->charges[i];
+                gco_charge *old = &walk->charges[i];
                 if (old->kind != NULL) {
                     *slot_of_charge(bigger, capacity, old->kind, old->owner) = *old;
                 }
@@ -229,12 +204,12 @@ see_reference(PyObject *object, void *argument)
             look_into(&within, object);
         }
     }
-    size_t *index = kind == NULL ? NULL : find_named(at->walk, object);
-    if (kind != NULL && index == NULL) {
+    size_t index = kind == NULL ? SIZE_MAX : gco_walk_place_of(at->walk, object);
+    if (kind != NULL && index == SIZE_MAX) {
         charge_container(at, object, kind, share, bytes);
     }
-    else if (index != NULL && !tracked && !at->claiming) { /* a tracked one is charged where it is visited */
-        charge_to(at->walk, kind, owner_of_name(*index), share, bytes);
+    else if (index != SIZE_MAX && !tracked && !at->claiming) { /* a tracked one is charged where it is visited */
+        charge_to(at->walk, kind, owner_of_name(index), share, bytes);
     }
     return at->walk->failed;
 }
@@ -242,7 +217,7 @@ see_reference(PyObject *object, void *argument)
 /* One reference in how many of a large container: of one list with half of the heap in it each costs a line of memory that
  * the walk has not fetched yet. */
 static unsigned long
-references_every(const walk *walk, unsigned long every, size_t bytes)
+references_every(const gco_walk *walk, unsigned long every, size_t bytes)
 {
     unsigned long enough = walk->asked_every > 0 ? 1 : (unsigned long)(bytes / ITEMS_BYTES);
     return enough > every ? enough : every;
@@ -250,7 +225,7 @@ references_every(const walk *walk, unsigned long every, size_t bytes)
 
 /* A container with a name counts whole under it, whoever else holds it, and so do the containers in it. */
 static void
-charge_named(walk *walk, PyObject *object, size_t index, Py_ssize_t bytes)
+charge_named(gco_walk *walk, PyObject *object, size_t index, Py_ssize_t bytes)
 {
     charge_to(walk, Py_TYPE(object), owner_of_name(index), 1, (double)bytes);
     unsigned long every = walk->asked_every > 0 ? walk->asked_every : 64;
@@ -261,10 +236,10 @@ charge_named(walk *walk, PyObject *object, size_t index, Py_ssize_t bytes)
 
 /* Entries move when the table grows: then all that is remembered of them is forgotten. */
 static gco_type_entry *
-entry_of(walk *walk, PyObject *object)
+entry_of(gco_walk *walk, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    gco_type_entry **recent = &walk->recent[gco_hash_pointer(type) % RECENT_TYPES];
+    gco_type_entry **recent = &walk->recent[gco_hash_pointer(type) % GCO_RECENT_TYPES];
     if (*recent != NULL && (*recent)->type == type) {
         return *recent;
     }
@@ -280,7 +255,7 @@ entry_of(walk *walk, PyObject *object)
 /* Of large containers some items, of the others some containers: one list with half of the heap in it
  * must neither be missed nor taken times sixteen. */
 static inline bool
-is_looked_into(walk *walk, edges *at, size_t bytes)
+is_looked_into(gco_walk *walk, edges *at, size_t bytes)
 {
     unsigned long every = walk->every;
     if (bytes > 512 * every) {
@@ -299,7 +274,7 @@ is_looked_into(walk *walk, edges *at, size_t bytes)
 }
 
 static bool
-count(walk *walk, PyObject *object)
+count(gco_walk *walk, PyObject *object)
 {
     gco_type_entry *entry = entry_of(walk, object);
     if (entry == NULL) {
@@ -313,9 +288,9 @@ count(walk *walk, PyObject *object)
     if (walk->visited % SPARSER_AFTER == 0 && walk->visited > EXACT_OBJECTS && walk->asked_every == 0) {
         walk->every++;
     }
-    size_t *index = plain_kind(object) == NULL ? NULL : find_named(walk, object);
-    if (index != NULL) {
-        charge_named(walk, object, *index, bytes);
+    size_t index = plain_kind(object) == NULL ? SIZE_MAX : gco_walk_place_of(walk, object);
+    if (index != SIZE_MAX) {
+        charge_named(walk, object, index, bytes);
     }
     edges at = {walk, object, (uintptr_t)Py_TYPE(object), 1, 1, 0, FOLLOWED_DEPTH, false};
     if (!is_looked_into(walk, &at, (size_t)bytes)) {
@@ -330,81 +305,108 @@ count(walk *walk, PyObject *object)
 static int
 visit(PyObject *object, void *argument)
 {
-    walk *walk = argument;
+    gco_walk *walk = argument;
     if (PyDict_Check(object)) {
         __builtin_prefetch(((PyDictObject *)object)->ma_keys);
     }
-    unsigned place = walk->waiting_count++ % WAITING;
+    unsigned place = walk->waiting_count++ % GCO_WAITING;
     PyObject *before = walk->waiting[place];
     walk->waiting[place] = object;
     return before == NULL || count(walk, before);
 }
 
 static void
-count_waiting(walk *walk)
+count_waiting(gco_walk *walk)
 {
-    for (unsigned i = 0; i < WAITING && !walk->failed; i++) {
-        PyObject *object = walk->waiting[(walk->waiting_count + i) % WAITING];
+    for (unsigned i = 0; i < GCO_WAITING && !walk->failed; i++) {
+        PyObject *object = walk->waiting[(walk->waiting_count + i) % GCO_WAITING];
         if (object != NULL && !count(walk, object)) {
             return;
         }
     }
 }
 
-static bool
-prepare(walk *walk, PyObject *names)
+static void
+know(gco_walk *walk, PyObject *object, size_t place)
 {
-    size_t count = (size_t)PyList_GET_SIZE(names), capacity = 64;
-    while (capacity < 2 * count) {
-        capacity *= 2;
+    size_t at = gco_hash_pointer(object) & (walk->named_capacity - 1);
+    while (walk->named[at] != NULL) {
+        at = (at + 1) & (walk->named_capacity - 1);
     }
-    walk->random = 0x9E3779B97F4A7C15ull;
+    walk->named[at] = object;
+    walk->named_index[at] = place;
+    walk->named_bits[named_bit(object) / 64] |= (uint64_t)1 << (named_bit(object) % 64);
+}
+
+static void *
+take(gco_arena *arena, size_t count, size_t bytes)
+{
+    return arena == NULL ? calloc(count, bytes) : gco_arena_take(arena, count * bytes);
+}
+
+bool
+gco_walk_prepare(gco_walk *walk, size_t known, unsigned long asked_every, gco_arena *arena)
+{
+    *walk = (gco_walk){.arena = arena, .asked_every = asked_every, .random = 0x9E3779B97F4A7C15ull};
+    walk->drawn_every = walk->every = asked_every > 0 ? asked_every : 1;
+    walk->named_capacity = 64;
+    while (walk->named_capacity < 2 * known) {
+        walk->named_capacity *= 2;
+    }
     walk->charge_capacity = 1024;
-    walk->charges = calloc(walk->charge_capacity, sizeof(charge));
-    walk->named = calloc(capacity, sizeof(PyObject *));
-    walk->named_index = calloc(capacity, sizeof(size_t));
-    walk->named_bits = calloc(NAMED_BITS / 64, sizeof(uint64_t));
-    if (!gco_types_init(&walk->types) || walk->charges == NULL || walk->named == NULL || walk->named_index == NULL ||
-        walk->named_bits == NULL) {
+    while (arena != NULL && walk->charge_capacity <= 2 * CHARGES_OF_OWNER * known) {
+        walk->charge_capacity *= 2;
+    }
+    if (!gco_sizes_prepare()) {
         return false;
     }
-    walk->named_capacity = capacity;
-    for (size_t i = 0; i < count; i++) {
-        PyObject *object = PyList_GET_ITEM(names, i);
-        if (find_named(walk, object) == NULL) {
-            size_t at = gco_hash_pointer(object) & (capacity - 1);
-            while (walk->named[at] != NULL) {
-                at = (at + 1) & (capacity - 1);
-            }
-            walk->named[at] = object;
-            walk->named_index[at] = i;
-            walk->named_bits[named_bit(object) / 64] |= (uint64_t)1 << (named_bit(object) % 64);
-        }
+    walk->charges = take(arena, walk->charge_capacity, sizeof(gco_charge));
+    walk->named = take(arena, walk->named_capacity, sizeof(PyObject *));
+    walk->named_index = take(arena, walk->named_capacity, sizeof(size_t));
+    walk->named_bits = take(arena, NAMED_BITS / 64, sizeof(uint64_t));
+    bool have_types = arena == NULL ? gco_types_init(&walk->types) : gco_types_init_in(&walk->types, arena, known);
+    if (!have_types || walk->charges == NULL || walk->named == NULL || walk->named_index == NULL ||
+        walk->named_bits == NULL) {
+        PyErr_NoMemory();
+        return false;
     }
     return true;
 }
 
-static void
-clean(walk *walk)
+void
+gco_walk_know(gco_walk *walk, PyObject *known)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(known); i++) {
+        PyObject *object = PyList_GET_ITEM(known, i);
+        if (gco_walk_place_of(walk, object) == SIZE_MAX) {
+            know(walk, object, (size_t)i);
+        }
+    }
+}
+
+void
+gco_walk_free(gco_walk *walk)
 {
     gco_types_free(&walk->types);
-    free(walk->charges);
-    free(walk->named);
-    free(walk->named_index);
-    free(walk->named_bits);
+    if (walk->arena == NULL) {
+        free(walk->charges);
+        free(walk->named);
+        free(walk->named_index);
+        free(walk->named_bits);
+    }
 }
 
 #if PY_VERSION_HEX >= 0x030c0000
-static bool
-visit_all(walk *walk)
+bool
+gco_walk_all(gco_walk *walk)
 {
     PyUnstable_GC_VisitObjects(visit, walk);
     count_waiting(walk);
     return true;
 }
 #else
-static bool
-visit_all(walk *walk)
+bool
+gco_walk_all(gco_walk *walk)
 {
     PyObject *gc = PyImport_ImportModule("gc");
     if (gc == NULL) {
@@ -431,84 +433,3 @@ visit_all(walk *walk)
     return true;
 }
 #endif
-
-static PyObject *
-counted_types(walk *walk)
-{
-    PyObject *rows = PyList_New(0);
-    for (size_t i = 0; rows != NULL && i < walk->types.capacity; i++) {
-        gco_type_entry *entry = &walk->types.entries[i];
-        if (entry->type == NULL) {
-            continue;
-        }
-        PyObject *row = Py_BuildValue("(OKKdd)", entry->type, (unsigned long long)entry->objects,
-                                      (unsigned long long)entry->bytes, entry->leaf_objects, entry->leaf_bytes);
-        if (row == NULL || PyList_Append(rows, row) < 0) {
-            Py_CLEAR(rows);
-        }
-        Py_XDECREF(row);
-    }
-    return rows;
-}
-
-static PyObject *
-charged_containers(walk *walk)
-{
-    PyObject *rows = PyList_New(0);
-    for (size_t i = 0; rows != NULL && i < walk->charge_capacity; i++) {
-        charge *each = &walk->charges[i];
-        if (each->kind == NULL) {
-            continue;
-        }
-        PyObject *owner = each->owner & 1 ? PyLong_FromSize_t(each->owner >> 1)
-                                          : Py_NewRef((PyObject *)each->owner);
-        PyObject *row = owner == NULL ? NULL : Py_BuildValue("(ONdd)", each->kind, owner, each->objects, each->bytes);
-        if (row == NULL || PyList_Append(rows, row) < 0) {
-            Py_CLEAR(rows);
-        }
-        Py_XDECREF(row);
-    }
-    return rows;
-}
-
-/* Making the result may start a collection, and that may end the life of a type: each is held meanwhile. */
-static PyObject *
-result_of(walk *walk)
-{
-    for (size_t i = 0; i < walk->types.capacity; i++) {
-        Py_XINCREF((PyObject *)walk->types.entries[i].type);
-    }
-    PyObject *types = counted_types(walk);
-    PyObject *charges = types == NULL ? NULL : charged_containers(walk);
-    PyObject *result = charges == NULL ? NULL : Py_BuildValue("(OOKk)", types, charges,
-                                                              (unsigned long long)walk->visited, walk->every);
-    Py_XDECREF(types);
-    Py_XDECREF(charges);
-    for (size_t i = 0; i < walk->types.capacity; i++) {
-        Py_XDECREF((PyObject *)walk->types.entries[i].type);
-    }
-    return result;
-}
-
-PyObject *
-gco_count_heap(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *names;
-    walk walk = {0};
-    if (!PyArg_ParseTuple(args, "O!k:count_heap", &PyList_Type, &names, &walk.asked_every)) {
-        return NULL;
-    }
-    walk.drawn_every = walk.every = walk.asked_every > 0 ? walk.asked_every : 1;
-    if (!gco_sizes_prepare()) {
-        return NULL;
-    }
-    PyObject *result = NULL;
-    if (!prepare(&walk, names)) {
-        PyErr_NoMemory();
-    }
-    else if (visit_all(&walk)) {
-        result = walk.failed ? PyErr_NoMemory() : result_of(&walk);
-    }
-    clean(&walk);
-    return result;
-}

@@ -9,7 +9,23 @@
 #include <stdint.h>
 
 /* How the variable part of an object is read. */
-typedef enum { GCO_PLAIN, GCO_INT, GCO_STR, GCO_LIST, GCO_DICT, GCO_SET, GCO_BYTEARRAY, GCO_VARIABLE, GCO_FRAME } gco_family;
+typedef enum { GCO_PLAIN, GCO_INT, GCO_STR, GCO_LIST, GCO_DICT, GCO_SET, GCO_BYTEARRAY, GCO_VARIABLE, GCO_FRAME, GCO_GENERATOR } gco_family;
+
+/* Memory taken piece by piece and given back as a whole: mapped beforehand, so that a child need not ask for any.
+ * Only what is touched costs anything. */
+typedef struct {
+    char *memory;
+    size_t capacity, used;
+} gco_arena;
+
+bool gco_arena_map(gco_arena *arena);
+void gco_arena_unmap(gco_arena *arena);
+
+/* Zeroed; NULL when there is no room left. */
+void *gco_arena_take(gco_arena *arena, size_t bytes);
+
+/* The last piece taken grows in place: nothing may be taken meanwhile. */
+bool gco_arena_grow_last(gco_arena *arena, const void *memory, size_t bytes);
 
 /* One type met during a walk.  `type` is borrowed: it lives while the walk lets nobody else run. */
 typedef struct {
@@ -25,6 +41,7 @@ typedef struct {
     gco_type_entry *entries;
     size_t capacity, used;
     bool sealed; /* in a child: no memory is to be had, and no Python code to be run */
+    bool is_borrowed;
 } gco_types;
 
 /* So many types of a way around are told; of a longer one, the first. */
@@ -34,6 +51,10 @@ typedef struct {
 #define GCO_IMMORTAL ((Py_ssize_t)1 << 30)
 
 bool gco_types_init(gco_types *types);
+
+/* A table for so many types, sealed, that lies in the arena and is given back with it. */
+bool gco_types_init_in(gco_types *types, gco_arena *arena, size_t most);
+
 void gco_types_free(gco_types *types);
 
 /* The entry of the object's type, made at first sight; NULL without memory.  Valid until the next call. */
@@ -53,22 +74,6 @@ gco_hash_pointer(const void *pointer)
 {
     return (size_t)((((uint64_t)(uintptr_t)pointer >> 4) * 0x9E3779B97F4A7C15ull) >> 24);
 }
-
-/* Memory taken piece by piece and given back as a whole: mapped beforehand, so that a child need not ask for any.
- * Only what is touched costs anything. */
-typedef struct {
-    char *memory;
-    size_t capacity, used;
-} gco_arena;
-
-bool gco_arena_map(gco_arena *arena);
-void gco_arena_unmap(gco_arena *arena);
-
-/* Zeroed; NULL when there is no room left. */
-void *gco_arena_take(gco_arena *arena, size_t bytes);
-
-/* The last piece taken grows in place: nothing may be taken meanwhile. */
-bool gco_arena_grow_last(gco_arena *arena, const void *memory, size_t bytes);
 
 /* The heap of one moment, as examine.c examines it.  Pointers are borrowed: see garbage.h. */
 typedef struct {
@@ -108,12 +113,8 @@ void gco_heap_free(gco_heap *heap);
 /* Finds garbage and reports its components; touches nothing but the arena.  False: `failure` says why. */
 bool gco_heap_examine(gco_heap *heap, const gco_report *report, uint64_t *garbage_objects, double *garbage_bytes);
 
-PyObject *gco_start_child(PyObject *module, PyObject *args);
-PyObject *gco_read_child(PyObject *module, PyObject *args);
-PyObject *gco_end_child(PyObject *module, PyObject *args);
 PyObject *gco_select_objects(PyObject *module, PyObject *args);
 PyObject *gco_find_referrers(PyObject *module, PyObject *args);
-PyObject *gco_count_heap(PyObject *module, PyObject *args);
 PyObject *gco_find_garbage(PyObject *module, PyObject *ignored);
 
 #endif

@@ -1,5 +1,7 @@
 /* gc_otel._native._ext: optional; every type has a Python twin that passes the same tests. */
 #include "native.h"
+#include "census.h"
+#include "child.h"
 #include "ending.h"
 #include "heap.h"
 #include "sampler.h"
@@ -54,7 +56,8 @@ static PyMethodDef module_methods[] = {
      "select_objects(types, most): the last tracked objects of these types, and how many there are."},
     {"find_referrers", gco_find_referrers, METH_VARARGS,
      "find_referrers(objects, most): pairs of a holder and the place of what it holds."},
-    {"start_child", gco_start_child, METH_VARARGS, "The same in a cloned child; see heap/child.py."},
+    {"start_cycles", gco_start_cycles, METH_VARARGS, "The same in a cloned child; see heap/cycles_child.py."},
+    {"start_census", gco_start_census, METH_VARARGS, "A census in a cloned child; see heap/census_child.py."},
     {"read_child", gco_read_child, METH_VARARGS, "read_child(fd, timeout_ms): what it says; None: nothing yet."},
     {"end_child", gco_end_child, METH_VARARGS, "end_child(pid, fd): end it; status, CPU time (ns), page faults."},
     {NULL, NULL, 0, NULL},

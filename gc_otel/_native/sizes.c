@@ -2,8 +2,9 @@
  *
  * Safe because it only reads memory of an object that its caller holds, or that the GIL (or a stopped
  * world) keeps alive.  What is read beyond CPython's public structs are the first 32 bytes of a dict's
- * keys: never trusted before gco_sizes_prepare() has compared the result with dict.__sizeof__() of this very
- * interpreter; where that differs, dicts are sized from their length. */
+ * keys: never trusted before gco_sizes_prepare() has compared the result with dict.__sizeof__(), and with
+ * object.__sizeof__() for values that are part of an object, of this very interpreter; where that differs, dicts are sized
+ * from their length, and the first object of a type is asked for its size. */
 #include "heap.h"
 
 #include <frameobject.h>
@@ -25,7 +26,7 @@ typedef struct {
 } dict_keys;
 #endif
 
-static bool dict_layout_known = false;
+static bool dict_layout_known = false, inline_layout_known = false;
 static PyObject *object_sizeof = NULL; /* object.__sizeof__, a C function */
 
 /* By a C function of CPython's own; it makes an int, which no collection can start from. */
@@ -42,15 +43,34 @@ size_by(PyObject *sizeof_method, PyObject *object)
     return bytes;
 }
 
+#ifdef Py_TPFLAGS_INLINE_VALUES
+/* Room for as many values as keys are shared, for their order, and for what is noted of them.  It is part of the object also
+ * where a dict has taken its attributes over, which object.__sizeof__() does not say. */
+static Py_ssize_t
+inline_values_bytes(PyTypeObject *type)
+{
+    const dict_keys *keys = (const dict_keys *)((PyHeapTypeObject *)type)->ht_cached_keys;
+    if (keys == NULL) {
+        return 0;
+    }
+    Py_ssize_t word = (Py_ssize_t)sizeof(void *), values = keys->usable + keys->entries;
+    return (values + word - 1) / word * word + (values + 1) * word;
+}
+#endif
+
 static Py_ssize_t
 fixed_bytes(PyObject *object, bool may_ask)
 {
     PyTypeObject *type = Py_TYPE(object);
     Py_ssize_t bytes = type->tp_basicsize;
 #ifdef Py_TPFLAGS_INLINE_VALUES
-    if (may_ask && (type->tp_flags & Py_TPFLAGS_INLINE_VALUES) && type->tp_itemsize == 0) {
-        /* Once per type: the values are part of the object, and only CPython knows how many. */
-        bytes = size_by(object_sizeof, object);
+    if ((type->tp_flags & Py_TPFLAGS_INLINE_VALUES) && type->tp_itemsize == 0) {
+        if (inline_layout_known) {
+            bytes += inline_values_bytes(type);
+        }
+        else if (may_ask) {
+            bytes = size_by(object_sizeof, object);
+        }
     }
 #else
     (void)may_ask;
@@ -161,6 +181,23 @@ int_digits(PyObject *number)
 #endif
 }
 
+/* What a generator's frame holds beside its fixed part, without asking __sizeof__(). */
+static Py_ssize_t
+variables_bytes(PyObject *generator)
+{
+#if PY_VERSION_HEX >= 0x030c0000 && !defined(Py_DEBUG)
+    /* Of coroutines too: their struct is the same, and only builds with assertions look at the type.  The generator
+     * holds the code, so the reference taken off is never the last one. */
+    PyCodeObject *code = PyGen_GetCode((PyGenObject *)generator);
+    Py_ssize_t words = code->co_nlocalsplus + code->co_stacksize;
+    Py_DECREF(code);
+    return words * (Py_ssize_t)sizeof(void *);
+#else
+    (void)generator;
+    return 0;
+#endif
+}
+
 Py_ssize_t
 gco_shallow_bytes(const gco_type_entry *entry, PyObject *object)
 {
@@ -187,6 +224,8 @@ gco_shallow_bytes(const gco_type_entry *entry, PyObject *object)
         return fixed + ((PyByteArrayObject *)object)->ob_alloc;
     case GCO_VARIABLE:
         return fixed + Py_SIZE(object) * entry->type->tp_itemsize;
+    case GCO_GENERATOR:
+        return fixed + variables_bytes(object);
     case GCO_FRAME:
         return fixed - entry->type->tp_basicsize + size_by(entry->sizeof_method, object);
     default:
@@ -197,17 +236,28 @@ gco_shallow_bytes(const gco_type_entry *entry, PyObject *object)
 bool
 gco_types_init(gco_types *types)
 {
-    types->capacity = 1024;
-    types->used = 0;
-    types->sealed = false;
+    *types = (gco_types){.capacity = 1024};
     types->entries = calloc(types->capacity, sizeof(gco_type_entry));
+    return types->entries != NULL;
+}
+
+bool
+gco_types_init_in(gco_types *types, gco_arena *arena, size_t most)
+{
+    *types = (gco_types){.capacity = 1024, .sealed = true, .is_borrowed = true};
+    while (types->capacity <= 2 * most) {
+        types->capacity *= 2;
+    }
+    types->entries = gco_arena_take(arena, types->capacity * sizeof(gco_type_entry));
     return types->entries != NULL;
 }
 
 void
 gco_types_free(gco_types *types)
 {
-    free(types->entries);
+    if (!types->is_borrowed) {
+        free(types->entries);
+    }
     types->entries = NULL;
 }
 
@@ -226,7 +276,7 @@ slot_of(const gco_types *types, PyTypeObject *type)
 static bool
 grow(gco_types *types)
 {
-    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false};
+    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false, false};
     if (bigger.entries == NULL) {
         return false;
     }
@@ -261,7 +311,7 @@ gco_types_find(gco_types *types, PyObject *object)
     entry->fixed_bytes = fixed_bytes(object, !types->sealed);
     entry->family = family_of(entry->type);
     if (entry->family == GCO_FRAME && types->sealed) {
-        entry->family = GCO_PLAIN;
+        entry->family = entry->type == &PyFrame_Type ? GCO_PLAIN : GCO_GENERATOR;
     }
     if (entry->family == GCO_FRAME) {
         entry->sizeof_method = PyObject_GetAttrString((PyObject *)entry->type, "__sizeof__");
@@ -322,6 +372,25 @@ dicts_agree(void)
     return 1;
 }
 
+/* Whether our idea of the values in an object is the interpreter's, by an instance of a class made for it.  The class
+ * stays: every class is a cycle, and this one would be garbage of ours among the program's. */
+static int
+inline_values_agree(void)
+{
+    int status = 0;
+#ifdef Py_TPFLAGS_INLINE_VALUES
+    PyObject *type = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){ss}", "SizeProbe", "__module__", "gc_otel");
+    PyObject *instance = type == NULL ? NULL : PyObject_CallNoArgs(type);
+    status = instance == NULL ? -1 : 0;
+    if (instance != NULL && PyType_HasFeature(Py_TYPE(instance), Py_TPFLAGS_INLINE_VALUES)) {
+        Py_ssize_t ours = Py_TYPE(instance)->tp_basicsize + inline_values_bytes(Py_TYPE(instance));
+        status = size_by(object_sizeof, instance) == ours;
+    }
+    Py_XDECREF(instance);
+#endif
+    return status;
+}
+
 bool
 gco_sizes_prepare(void)
 {
@@ -335,5 +404,10 @@ gco_sizes_prepare(void)
         return false;
     }
     object_sizeof = PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__sizeof__");
-    return object_sizeof != NULL;
+    status = object_sizeof == NULL ? -1 : inline_values_agree();
+    inline_layout_known = status == 1;
+    if (status < 0) {
+        Py_CLEAR(object_sizeof);
+    }
+    return status >= 0;
 }

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gc_otel import _native
-from gc_otel.heap.counting import ChargeRow, Counted, TypeRow, count_heap
-from gc_otel.heap.names import PLAIN, container_name, named_containers, type_name
+from gc_otel.heap.counting import Counted, count_heap
+from gc_otel.heap.counts import TypeCount, named_counts
+from gc_otel.heap.names import named_containers
 
 _S_PER_HOUR: Final = 3600.0
 _NS_PER_S: Final = 1e9
@@ -26,20 +26,6 @@ _NS_PER_S: Final = 1e9
 OTHER: Final = "other"
 #: A class may call itself anything; more letters than these are of no use to anybody.
 NAME_LETTERS_MOST: Final = 200
-_LEAST_SHARE: Final = 0.5  # less of an object than this is rounding
-
-
-@dataclass(frozen=True)
-class TypeCount:
-    """One type, module-qualified, or plain containers named by their owner: ``dict of app.Session``.
-
-    ``estimated`` where shares or a sample are part of the figure.
-    """
-
-    name: str
-    objects: int
-    size_bytes: int
-    estimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,10 @@ class CensusDifference:
 class Census:
     """What was on the heap, largest first.
 
-    ``duration_ns`` is what taking it took; the native walk held the GIL for nearly all of it.
+    ``duration_ns`` is what taking it took, ``pause_ns`` how long nothing else ran in this process, where that is
+    known.  Where a child counted,
+    ``child_cpu_ns`` is its CPU time and ``child_memory_bytes`` what it took beside the memory that it shared, else None; ``no_child_because`` says
+    why there was none where one was asked for.
     ``rss_bytes`` is None where /proc does not tell; ``sampled_every``: of the holders of
     untracked objects one in so many was looked into.
     """
@@ -85,6 +74,10 @@ class Census:
     rss_bytes: int | None
     sampled_every: int
     walker: str
+    pause_ns: int | None = None
+    child_cpu_ns: int | None = None
+    child_memory_bytes: int | None = None
+    no_child_because: str | None = None
 
     @property
     def objects(self) -> int:
@@ -126,7 +119,11 @@ class Census:
             "time_unix_s": self.time_s,
             "monotonic_ns": self.monotonic_ns,
             "duration_ns": self.duration_ns,
+            "pause_ns": self.pause_ns,
             "walker": self.walker,
+            "child_cpu_ns": self.child_cpu_ns,
+            "child_memory_bytes": self.child_memory_bytes,
+            "no_child_because": self.no_child_because,
             "sampled_every": self.sampled_every,
             "tracked_objects": self.tracked_objects,
             "objects": self.objects,
@@ -159,16 +156,19 @@ class Census:
         rest = found["types_left_out"]
         if rest["types"]:
             rows.append(TypeCount(OTHER, int(rest["objects"]), int(rest["size_bytes"]), estimated=True))
-        rss_bytes = found["rss_bytes"]
         return cls(
             time_s=float(found["time_unix_s"]),
             monotonic_ns=int(found["monotonic_ns"]),
             duration_ns=int(found["duration_ns"]),
             types=tuple(rows),
             tracked_objects=int(found["tracked_objects"]),
-            rss_bytes=None if rss_bytes is None else int(rss_bytes),
+            rss_bytes=_int_or_none(found["rss_bytes"]),
             sampled_every=int(found["sampled_every"]),
             walker=str(found["walker"]),
+            pause_ns=_int_or_none(found["pause_ns"]),
+            child_cpu_ns=_int_or_none(found["child_cpu_ns"]),
+            child_memory_bytes=_int_or_none(found["child_memory_bytes"]),
+            no_child_because=None if found["no_child_because"] is None else str(found["no_child_because"]),
         )
 
     def __str__(self) -> str:
@@ -176,6 +176,10 @@ class Census:
         from gc_otel.heap.render import render_census  # render imports this module
 
         return render_census(self)
+
+
+def _int_or_none(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def take_census(*, sample_every: int = 0) -> Census:
@@ -189,10 +193,43 @@ def take_census(*, sample_every: int = 0) -> Census:
     count, walker = _counter()
     began_ns = time.monotonic_ns()
     names, containers = _take_named()
+    counting_ns = time.monotonic_ns()
     types, charges, visited, every = count(containers, sample_every)
-    duration_ns = time.monotonic_ns() - began_ns
-    rows = _merge(_named_types(types), _charged(types, charges, names, sampled=every > 1))
-    return Census(time.time(), began_ns, duration_ns, rows, visited, rss_bytes(), every, walker)
+    ended_ns = time.monotonic_ns()
+    rows = named_counts(types, charges, names, sampled=every > 1)
+    pause_ns = ended_ns - counting_ns if walker == "native" else None
+    return Census(time.time(), began_ns, ended_ns - began_ns, rows, visited, rss_bytes(), every, walker, pause_ns)
+
+
+def take_census_in_child(say: Callable[..., object] = lambda *_: None, *, sample_every: int = 1) -> Census:
+    """The same, counted in a cloned child: this process stops only to be cloned.
+
+    ``say`` is told a phase several times a second; what it raises ends the child.  NotSupported below CPython 3.12, without
+    the C extension, without Linux, and on a free-threaded interpreter.  Both processes copy what either of them writes to,
+    and the child writes to all of the heap: look for room first.
+    """
+    from gc_otel.heap.census_child import count_in_child
+
+    began_ns = time.monotonic_ns()
+    names, containers = _take_named()
+    told, spent = count_in_child(containers, sample_every, say)
+    unknown = TypeCount(OTHER, told.unknown_objects, told.unknown_bytes)
+    is_sample = told.sampled_every > 1
+    more = [unknown] if told.unknown_objects else []
+    rows = named_counts(told.types, told.charges, names, sampled=is_sample, more=more)
+    return Census(
+        time.time(),
+        began_ns,
+        time.monotonic_ns() - began_ns,
+        rows,
+        told.tracked_objects,
+        rss_bytes(),
+        told.sampled_every,
+        "child",
+        spent.pause_ns,
+        spent.cpu_ns,
+        spent.memory_bytes,
+    )
 
 
 def _counter() -> tuple[Callable[[list[object], int], Counted], str]:
@@ -203,58 +240,6 @@ def _counter() -> tuple[Callable[[list[object], int], Counted], str]:
 def _take_named() -> tuple[list[str], list[object]]:
     found = list(named_containers())
     return [name for name, _ in found], [container for _, container in found]
-
-
-def _named_types(types: Iterable[TypeRow]) -> Iterable[TypeCount]:
-    """Every type whose name says enough."""
-    for cls, objects, size_bytes, leaf_objects, leaf_bytes in types:
-        if cls not in PLAIN and (objects or leaf_objects >= _LEAST_SHARE):
-            yield TypeCount(
-                type_name(cls), objects + round(leaf_objects), size_bytes + round(leaf_bytes), leaf_objects > 0
-            )
-
-
-def _charged(
-    types: Iterable[TypeRow], charges: list[ChargeRow], names: list[str], *, sampled: bool
-) -> Iterable[TypeCount]:
-    """Plain containers by owner.  The sum is what was counted: shares that a sample made too large are
-    scaled, and what nobody was found to hold (a running frame, C code) keeps the plain name.
-    """
-    totals = {row[0]: (row[1] + row[3], row[2] + row[4]) for row in types if row[0] in PLAIN}
-    for kind, (objects, size_bytes) in totals.items():
-        found = [(owner, max(0.0, many), max(0.0, size)) for of, owner, many, size in charges if of is kind]
-        scale = _scale(objects, sum(many for _, many, _ in found)) if sampled else 1.0
-        scale_bytes = _scale(size_bytes, sum(size for _, _, size in found)) if sampled else 1.0
-        rest_objects, rest_bytes = round(objects), round(size_bytes)
-        for owner, many, size in found:
-            if many < _LEAST_SHARE:
-                continue
-            row = TypeCount(
-                container_name(kind, names[owner] if isinstance(owner, int) else owner),
-                round(many * scale),
-                round(size * scale_bytes),
-                estimated=True,
-            )
-            rest_objects, rest_bytes = rest_objects - row.objects, rest_bytes - row.size_bytes
-            yield row
-        if rest_objects > 0:
-            yield TypeCount(kind.__name__, rest_objects, max(0, rest_bytes), estimated=True)
-
-
-def _scale(counted: float, charged: float) -> float:
-    return counted / charged if charged > counted else 1.0
-
-
-def _merge(*rows: Iterable[TypeCount]) -> tuple[TypeCount, ...]:
-    """Types of the same name are one row: a class that is made anew at each call has many."""
-    merged: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for each in (row for some in rows for row in some):
-        total = merged[each.name]
-        total[0] += each.objects
-        total[1] += each.size_bytes
-        total[2] |= each.estimated
-    counts = (TypeCount(name, many, size, bool(about)) for name, (many, size, about) in merged.items())
-    return tuple(sorted(counts, key=lambda row: (-row.size_bytes, -row.objects, row.name)))
 
 
 def rss_bytes() -> int | None:

@@ -1,8 +1,7 @@
-"""Garbage cycles found in a cloned child of this process: exact, and the process itself stops only to gather pointers.
+"""A cloned child of this process that reads the heap: the parent's side, with a deadline and an end whatever happens.
 
-HAZARD ZONE 2 is ``_native/child.c``, which argues what the child does and does not; here is the side of the parent:
-a deadline, and an end whatever happens.  There is no twin in Python: a child that may
-run no Python code cannot be written in it.
+HAZARD ZONE 2 is ``_native/child.c``, which argues what the child does and does not.  There is no twin in Python: a child
+that may run no Python code cannot be written in it.
 """
 
 from __future__ import annotations
@@ -12,38 +11,37 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gc_otel import _native
 from gc_otel.errors import NotSupported
 
-#: A group of components: slots of the types around, length of the cycle, cycles, objects, bytes.
-GroupRow = tuple[tuple[int, ...], int, int, int, int]
-
 DEADLINE_S: Final = 600
+#: Kinds of messages; ``_native/child.h`` has them too.
+PROGRESS, GROUP, END, FAILED, TYPE, CHARGE = 1, 2, 3, 4, 5, 6
 
 _LOOK_MS: Final = 50
 _MESSAGE: Final = struct.Struct("=6Q")
-_PROGRESS, _GROUP, _END, _FAILED = 1, 2, 3, 4
-_PHASES: Final = ("filling", "counting references", "reaching what lives", "naming cycles")
 _WORD_BYTES: Final = 8
 
 #: In place of gc_otel's own children when it runs on an interpreter without the extension.
 IN_PROCESS: Final = "Ask for it in the process itself (--in-process), where it stops the process meanwhile."
 
+Numbers = tuple[int, int, int, int]
+#: Told the kind of a message, its four numbers, and what follows them.
+Take = Callable[[int, Numbers, bytes], object]
+#: Told a phase, and how much of how many is done.
+Say = Callable[..., object]
 
-@dataclass
-class Found:
-    """What a child told.  ``types`` are names by slot, taken when it was made."""
 
-    groups: list[GroupRow] = field(default_factory=list)
-    tracked_objects: int = 0
-    garbage_objects: int = 0
-    garbage_bytes: int = 0
-    pause_ns: int = 0
-    child_cpu_ns: int = 0
-    child_memory_bytes: int = 0
+@dataclass(frozen=True)
+class Spent:
+    """What a child cost: the pause of this process, and the child's CPU time and memory beside what it shared."""
+
+    pause_ns: int
+    cpu_ns: int
+    memory_bytes: int
 
 
 def why_not() -> str | None:
@@ -56,73 +54,78 @@ def why_not() -> str | None:
     return None
 
 
-def find_garbage_in_child(
-    name_type: Callable[[int, type], object],
-    say: Callable[..., object],
+def ask_child(
+    start: Callable[[Any], tuple[int, int]],
+    take: Take,
+    say: Say,
     *,
+    meanwhile: Callable[[], object] = lambda: None,
     deadline_s: float = DEADLINE_S,
-) -> Found:
-    """The garbage of this moment, in groups; NotSupported where it fails, and whatever ``say`` raises ends it.
+) -> Spent:
+    """Have a child made by ``start``, which is given the extension, and ``take`` called with each of its messages.
 
-    ``name_type`` is called with the slot of each type that there is; ``say`` several times a second.
+    ``meanwhile`` is called while the child begins, ``say`` several times a second; what any of them raises ends the child.
+    NotSupported where there can be none, or where it fails.
     """
     reason = why_not()
     if reason is not None:
-        raise NotSupported(f"garbage cannot be examined in a child: {reason}", remedy=IN_PROCESS)
+        raise NotSupported(f"the heap cannot be examined in a child: {reason}", remedy=IN_PROCESS)
     extension: Any = _native.load()[0]
     began_ns = time.perf_counter_ns()
-    pid, fd, types = extension.start_child(max(1, int(deadline_s)))
-    found = Found(pause_ns=time.perf_counter_ns() - began_ns)
+    pid, fd = start(extension)
+    pause_ns = time.perf_counter_ns() - began_ns
     ended = (0, 0, 0)
     try:
-        for slot, cls in types:
-            name_type(slot, cls)
-        del types
-        _listen(extension, fd, found, say, time.monotonic() + deadline_s)
+        meanwhile()
+        has_told_all = _listen(extension, fd, take, say, time.monotonic() + deadline_s)
     finally:
         ended = extension.end_child(pid, fd)
-    status, found.child_cpu_ns, faults = ended
-    found.child_memory_bytes = faults * os.sysconf("SC_PAGESIZE")
-    if not found.tracked_objects:
+    status, cpu_ns, faults = ended
+    if not has_told_all:
         raise NotSupported(f"the child that examined the heap ended early ({_how(status)})", remedy=IN_PROCESS)
-    return found
+    return Spent(pause_ns, cpu_ns, faults * os.sysconf("SC_PAGESIZE"))
 
 
 def _how(status: int) -> str:
     return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
 
 
-def _listen(extension: Any, fd: int, found: Found, say: Callable[..., object], deadline_s: float) -> None:
-    raw = b""
-    while not found.tracked_objects:
+def _listen(extension: Any, fd: int, take: Take, say: Say, deadline_s: float) -> bool:
+    """False where it has ended before it told all; its status will tell how."""
+    messages = Messages(take)
+    while not messages.are_all:
         part = extension.read_child(fd, _LOOK_MS)
         if part == b"":
-            return  # it has ended, and its status will tell how
+            return False
         if part is None:
             say("examining")
-        raw = _take_messages(raw + (part or b""), found, say)
+        messages.add(part or b"")
         if time.monotonic() > deadline_s:
             raise NotSupported(
                 "the child has not examined the heap in time", remedy="Ask again when the machine is less busy."
             )
+    return True
 
 
-def _take_messages(raw: bytes, found: Found, say: Callable[..., object]) -> bytes:
-    """What is left of the bytes behind the last whole message."""
-    at = 0
-    while len(raw) - at >= _MESSAGE.size:
-        kind, first, second, third, fourth, slots = _MESSAGE.unpack_from(raw, at)
-        end = at + _MESSAGE.size + slots * _WORD_BYTES
-        if len(raw) < end:
-            break
-        if kind == _PROGRESS:
-            say(_PHASES[first], second, third)
-        elif kind == _GROUP:
-            around = struct.unpack_from(f"={slots}Q", raw, at + _MESSAGE.size)
-            found.groups.append((around, fourth, first, second, third))
-        elif kind == _END:
-            found.tracked_objects, found.garbage_objects, found.garbage_bytes = first, second, third
-        elif kind == _FAILED:
-            raise NotSupported("the child had no memory to examine the heap", remedy=IN_PROCESS)
-        at = end
-    return raw[at:]
+class Messages:
+    """Cuts what comes through the pipe, which knows no boundaries; ``are_all`` after the last one."""
+
+    def __init__(self, take: Take) -> None:
+        self.are_all = False
+        self._take = take
+        self._raw = b""
+
+    def add(self, part: bytes) -> None:
+        """Pass on what is whole; NotSupported where the child says that it has failed."""
+        raw, at = self._raw + part, 0
+        while len(raw) - at >= _MESSAGE.size:
+            kind, first, second, third, fourth, more = _MESSAGE.unpack_from(raw, at)
+            end = at + _MESSAGE.size + more * _WORD_BYTES
+            if len(raw) < end:
+                break
+            if kind == FAILED:
+                raise NotSupported("the child had no memory to examine the heap", remedy=IN_PROCESS)
+            self._take(kind, (first, second, third, fourth), raw[at + _MESSAGE.size : end])
+            self.are_all = self.are_all or kind == END
+            at = end
+        self._raw = raw[at:]

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from gc_otel import _native
 from gc_otel.errors import NotSupported
-from gc_otel.heap.child import find_garbage_in_child
 from gc_otel.heap.counting import shallow_bytes
+from gc_otel.heap.cycles_child import find_garbage_in_child
 from gc_otel.heap.definitions import Definition, definition_of
 from gc_otel.heap.names import flags_of, type_name
 from gc_otel.heap.trial import Found, find_garbage
@@ -151,7 +151,7 @@ def find_cycles_in_child(say: Callable[..., object] = lambda *_: None) -> Cycles
     _need_a_gil()
     began_ns = time.monotonic_ns()
     groups = _Groups()
-    found = find_garbage_in_child(lambda slot, cls: groups.know(cls, slot), say)
+    found, spent = find_garbage_in_child(lambda slot, cls: groups.know(cls, slot), say)
     for slots, length, cycles, objects, size_bytes in found.groups:
         groups.add(slots, length, cycles, objects, size_bytes)
     return Cycles(
@@ -162,9 +162,9 @@ def find_cycles_in_child(say: Callable[..., object] = lambda *_: None) -> Cycles
         found.garbage_bytes,
         time.monotonic_ns() - began_ns,
         "child",
-        found.pause_ns,
-        found.child_cpu_ns,
-        found.child_memory_bytes,
+        spent.pause_ns,
+        spent.cpu_ns,
+        spent.memory_bytes,
     )
 
 

@@ -49,11 +49,19 @@ def render_census(census: Census, *, most: int = MOST_ROWS) -> str:
     rows.append(("all types", f"{census.objects:,}", readable_bytes(census.size_bytes)))
     if census.unattributed_bytes is not None:
         rows.append(("unattributed (no type explains it)", "", readable_bytes(census.unattributed_bytes)))
-    how = (
-        f"one holder in {census.sampled_every} looked into" if census.sampled_every > 1 else "every holder looked into"
-    )
-    took = f"{census.duration_ns / 1e6:,.1f} ms, {census.walker} walk, {how}"
-    return "\n".join([*columns(rows, left=1), took])
+    return "\n".join([*columns(rows, left=1), *_how_counted(census)])
+
+
+def _how_counted(census: Census) -> Iterator[str]:
+    every = census.sampled_every
+    how = f"one holder in {every} looked into" if every > 1 else "every holder looked into"
+    took = f"{census.duration_ns / 1e6:,.1f} ms"
+    if census.child_cpu_ns is not None:
+        yield f"{took}, {_in_child(census)}, {how}"
+        return
+    yield f"{took}, {census.walker} walk, {how}"
+    if census.no_child_because is not None:
+        yield f"counted in the process itself: {census.no_child_because}"
 
 
 def render_growth(difference: CensusDifference, *, most: int = MOST_ROWS) -> str:
@@ -97,8 +105,13 @@ def _places(cycles: Cycles, most: int) -> Iterator[str]:
 def _walk(cycles: Cycles) -> str:
     if cycles.walker != "child":
         return f"{cycles.walker} walk, all of it a pause of the process"
-    cpu_ms, memory = (cycles.child_cpu_ns or 0) / 1e6, readable_bytes(cycles.child_memory_bytes or 0)
-    return f"in a child ({cpu_ms:,.0f} ms of CPU, {memory}); the process paused for {cycles.pause_ns / 1e6:,.1f} ms"
+    return _in_child(cycles)
+
+
+def _in_child(found: Census | Cycles) -> str:
+    cpu_ms, memory = (found.child_cpu_ns or 0) / 1e6, readable_bytes(found.child_memory_bytes or 0)
+    pause_ms = (found.pause_ns or 0) / 1e6
+    return f"in a child ({cpu_ms:,.0f} ms of CPU, {memory}); the process paused for {pause_ms:,.1f} ms"
 
 
 def render_holders(holders: Holders) -> str:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from gc_otel.errors import GcOtelError
+from gc_otel.errors import GcOtelError, NotSupported
+
+if TYPE_CHECKING:
+    from gc_otel.heap.census import Census
 
 #: Told a phase, and how much of how many is done.
 Say = Callable[..., None]
@@ -112,17 +115,34 @@ def checked(verb: Verb, given: object) -> dict[str, Any]:
 
 
 def _census(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
-    from gc_otel.heap.census import take_census
     from gc_otel.heap.tracked import can_count_types, can_list, need_lists
 
     say("counting")
-    if can_list():
-        return take_census(sample_every=given["sample_every"]).as_dict(most=given["top"]), 0
-    if not can_count_types():
-        need_lists()
-    from gc_otel.heap.types_only import take_types
+    if not can_list():
+        if not can_count_types():
+            need_lists()
+        from gc_otel.heap.types_only import take_types
 
-    return take_types().as_dict(most=given["top"]), 0
+        return take_types().as_dict(most=given["top"]), 0
+    from gc_otel.heap.census import take_census
+
+    if given["in_process"]:
+        census = take_census(sample_every=given["sample_every"])
+    else:
+        census = _census_in_child_if_possible(given["sample_every"], say)
+    return census.as_dict(most=given["top"]), census.child_cpu_ns or 0
+
+
+def _census_in_child_if_possible(sample_every: int, say: Say) -> Census:
+    """Where there can be no child, or no room for it, the process counts itself, with less looked into."""
+    from gc_otel.heap.census import take_census, take_census_in_child
+    from gc_otel.probe.headroom import check_headroom_of_census
+
+    try:
+        check_headroom_of_census()
+        return take_census_in_child(say, sample_every=sample_every or 1)
+    except (NotSupported, OSError) as error:
+        return replace(take_census(sample_every=sample_every), no_child_because=str(error))
 
 
 def _cycles(given: dict[str, Any], say: Say) -> tuple[dict[str, Any], int]:
@@ -189,5 +209,7 @@ VERBS: Final = {
     ),
     "why": Verb({"type": Text(), "most": Whole(1, 100, 10)}, _why),
     "cycles": Verb({"in_process": Flag(), "top": Whole(1, 1000, 1000)}, _cycles),
-    "census": Verb({"sample_every": Whole(0, 1_000_000, 0), "top": Whole(1, 5000, 5000)}, _census),
+    "census": Verb(
+        {"sample_every": Whole(0, 1_000_000, 0), "in_process": Flag(), "top": Whole(1, 5000, 5000)}, _census
+    ),
 }

@@ -17,8 +17,9 @@ from gc_otel.errors import NotSupported
 from gc_otel.heap.render import readable_bytes
 from gc_otel.sample.cgroup import CGROUP_V2, limit_files, parse_limit
 
-#: The part of the resident memory that may have to be copied.
+#: The part of the resident memory that may have to be copied while a child reads it, or while it counts references.
 COPIED_SHARE: Final = 0.75
+COPIED_SHARE_OF_CENSUS: Final = 1.0
 #: What the examination itself takes for each object, and there are no more objects than blocks.
 BYTES_FOR_BLOCK: Final = 64
 
@@ -33,9 +34,18 @@ _MORE_MEMORY: Final = "Give the container more memory; gc-otel census needs none
 
 
 def check_headroom(root: Path = Path("/"), *, rss_bytes: int | None = None) -> None:
-    """NotSupported where a child could cost the process its life."""
+    """NotSupported where a child that looks for cycles could cost the process its life."""
     rss_bytes = _rss_bytes() if rss_bytes is None else rss_bytes
-    needed_bytes = int(COPIED_SHARE * rss_bytes) + BYTES_FOR_BLOCK * sys.getallocatedblocks()
+    _check_child(root, int(COPIED_SHARE * rss_bytes) + BYTES_FOR_BLOCK * sys.getallocatedblocks())
+
+
+def check_headroom_of_census(root: Path = Path("/"), *, rss_bytes: int | None = None) -> None:
+    """NotSupported where a child that counts could."""
+    rss_bytes = _rss_bytes() if rss_bytes is None else rss_bytes
+    _check_child(root, int(COPIED_SHARE_OF_CENSUS * rss_bytes))
+
+
+def _check_child(root: Path, needed_bytes: int) -> None:
     for source, path in limit_files(root):
         folder = os.path.dirname(path)
         if source == CGROUP_V2 and _text(os.path.join(folder, "memory.oom.group")).strip() == "1":

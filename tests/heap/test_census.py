@@ -11,8 +11,9 @@ from collections import OrderedDict, defaultdict, deque
 import pytest
 
 import gc_otel
-from gc_otel.heap.census import Census, TypeCount
+from gc_otel.heap.census import Census
 from gc_otel.heap.counting import count_heap, shallow_bytes
+from gc_otel.heap.counts import TypeCount
 
 COUNT = 200
 
@@ -30,6 +31,12 @@ class Hostile(type):
 
     def __getattribute__(cls, name):
         raise AssertionError(f"somebody asked the class for {name}")
+
+    def __eq__(cls, other):
+        raise AssertionError("somebody compared the class")
+
+    def __hash__(cls):
+        raise AssertionError("somebody hashed the class")
 
     def __instancecheck__(cls, value):
         raise AssertionError("somebody asked whether it is an instance")

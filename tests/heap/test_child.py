@@ -19,6 +19,7 @@ from gc_otel import _native
 from gc_otel.errors import NotSupported
 from gc_otel.heap import child
 from gc_otel.heap.cycles import Cycles, find_cycles, find_cycles_in_child
+from gc_otel.heap.cycles_child import Found, find_garbage_in_child
 
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 pytestmark = [
@@ -174,7 +175,7 @@ def test_a_connection_that_the_parent_closes_ends_at_once():
     """The child has closed its copy: the other side must not wait for its end."""
     ours, theirs = socket.socketpair()
     extension = _native.load()[0]
-    pid, fd, _ = extension.start_child(60)
+    pid, fd, _ = extension.start_cycles(60)
     try:
         assert extension.read_child(fd, 10_000)  # it has begun, and closed what it had
         os.kill(pid, signal.SIGSTOP)
@@ -204,7 +205,7 @@ def test_a_child_that_dies_is_told_of(monkeypatch):
     extension = _native.load()[0]
 
     class Killing:
-        start_child = staticmethod(extension.start_child)
+        start_cycles = staticmethod(extension.start_cycles)
         end_child = staticmethod(extension.end_child)
 
         @staticmethod
@@ -221,7 +222,7 @@ def test_a_child_that_is_slow_is_ended():
     """At the caller's deadline."""
     known = children()
     with pytest.raises(NotSupported, match="in time"):
-        child.find_garbage_in_child(lambda *_: None, lambda *_: None, deadline_s=0)
+        find_garbage_in_child(lambda *_: None, lambda *_: None, deadline_s=0)
     assert children() == known
 
 
@@ -230,15 +231,17 @@ def test_messages_may_be_cut_anywhere(size):
     """A pipe knows no boundaries."""
     raw = struct.pack("=6Q", 1, 1, 5, 10, 0, 0) + struct.pack("=8Q", 2, 3, 6, 700, 2, 2, 11, 12)
     raw += struct.pack("=6Q", 3, 100, 6, 701, 0, 0)
-    found, said, rest = child.Found(), [], b""
+    found, said = Found(), []
+    messages = child.Messages(lambda *message: found.take(lambda *words: said.append(words), *message))
     for at in range(0, len(raw), size):
-        rest = child._take_messages(rest + raw[at : at + size], found, lambda *words: said.append(words))
-    assert rest == b""
+        assert not messages.are_all
+        messages.add(raw[at : at + size])
+    assert messages.are_all
     assert said == [("counting references", 5, 10)]
     assert found.groups == [((11, 12), 2, 3, 6, 700)]
     assert (found.tracked_objects, found.garbage_objects, found.garbage_bytes) == (100, 6, 701)
     with pytest.raises(NotSupported, match="no memory"):
-        child._take_messages(struct.pack("=6Q", 4, 0, 0, 0, 0, 0), found, print)
+        messages.add(struct.pack("=6Q", 4, 0, 0, 0, 0, 0))
 
 
 def test_beside_threads_that_hold_locks_of_malloc_and_change_the_heap():

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from gc_otel.errors import NotSupported
 from gc_otel.flight import requests
 from gc_otel.flight.recorder import gc_mode
+from gc_otel.heap import census_child
 from gc_otel.heap.tracked import can_count_types, can_list
+from gc_otel.probe import headroom
 from gc_otel.probe.requests import Desk, is_supported
 
 
@@ -84,6 +87,25 @@ def test_census(counter):
     assert len(sizes) == 5
     assert sizes == sorted(sizes, reverse=True)
     assert counter.left() == []
+
+
+@needs_lists
+def test_a_census_in_a_child_where_there_is_room(counter, monkeypatch):
+    """Else in the process itself, with the reason; and there without one where that is asked for."""
+    can = census_child.why_not() is None
+    found = counter.ask("census")["result"]
+    assert (found["walker"] == "child") == can == (found["no_child_because"] is None)
+
+    def no_room(*_: object) -> None:
+        raise NotSupported("no room", remedy="Make some.")
+
+    monkeypatch.setattr(headroom, "check_headroom_of_census", no_room)
+    found = counter.ask("census")["result"]
+    assert found["walker"] != "child"
+    assert found["no_child_because"] == "no room"
+    found = counter.ask("census", {"in_process": True})["result"]
+    assert found["walker"] != "child"
+    assert found["no_child_because"] is None
 
 
 @needs_lists

@@ -10,7 +10,8 @@ import pytest
 from gc_otel.flight import heap_reader, layout
 from gc_otel.flight.file import OwnMemory
 from gc_otel.flight.mapping import PythonMapping
-from gc_otel.heap.census import Census, TypeCount
+from gc_otel.heap.census import Census
+from gc_otel.heap.counts import TypeCount
 from gc_otel.heap.tracked import can_count_types
 from gc_otel.probe import live_census
 from gc_otel.probe.live_census import LiveCensus, census_taker, interval_after, shown_name

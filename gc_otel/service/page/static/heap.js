@@ -200,7 +200,7 @@
       const made = { mark: `${this.alive} ${now?.id} ${Boolean(answer)} ${before?.id} ${Boolean(old)} ${this.done("census").length} ${answer ? "" : always?.taken_unix_ms}` };
       made.content = () => {
         const head = h("header", {}, h("h2", {}, "What is on the heap", g.hint("census")));
-        if (!answer && !always) return [head, h("p", { class: "none" }, this.alive ? "No census yet. Taking one reads the whole heap, which stops the process for about a tenth of a second for each million objects." : "No census was taken.")];
+        if (!answer && !always) return [head, h("p", { class: "none" }, this.alive ? "No census yet. It is taken in a copy of the process, which itself stops for some 20 ms for each GiB. Where there is no room for a copy it counts itself, and stops for about 40 ms for each million objects." : "No census was taken.")];
         const rows = answer ? difference(answer, old) : alwaysRows(always);
         const total = answer || always;
         const pickers = answer && h("div", { class: "pickers" }, "Taken at ", this.selection("census", now.id, (id) => this.choose("census", id)), " compared with ", this.selection("census", before?.id, (id) => this.choose("against", id), "nothing"));
@@ -320,7 +320,9 @@
 
   function footnote(total, old, answer) {
     const parts = [];
-    if (g.known(total.duration_ns)) parts.push(`Took ${g.pause(total.duration_ns)} (${total.walker} walk).`);
+    if (g.known(total.child_cpu_ns)) parts.push(`Counted in a copy, in ${g.pause(total.duration_ns)}; the process stood still for ${g.pause(total.pause_ns)}.`);
+    else if (g.known(total.duration_ns)) parts.push(`Took ${g.pause(total.duration_ns)} (${total.walker} walk).`);
+    if (total.no_child_because) parts.push(`Counted in the process itself: ${total.no_child_because}.`);
     if (total.sampled_every > 1) parts.push(`~ marks an estimate: of the holders of text and numbers, one in ${total.sampled_every} was looked into.`);
     const left = total.types_left_out;
     if (left?.types) parts.push(`${g.plural(left.types, "smaller type")} left out, ${g.bytes(left.size_bytes)}.`);

@@ -1,0 +1,175 @@
+/* Garbage cycles found in a cloned child (child.c): components are summed up by signature there, and told. */
+#include "child.h"
+#include "heap.h"
+
+#include <string.h>
+
+#define LONGEST_SIGNATURE 64
+#define GROUPS_MOST 16384
+#define GROUP_SLOTS (4 * GROUPS_MOST)
+
+/* Components of one signature, summed up: a heap may have a million of them. */
+typedef struct group {
+    uint64_t cycles, objects, length, shown;
+    double bytes;
+    uint32_t slots[LONGEST_SIGNATURE]; /* of the types' table */
+} group;
+
+typedef struct {
+    int fd;
+    gco_heap *heap;
+    group **groups; /* open addressing */
+    size_t used;
+    group others; /* beyond GROUPS_MOST signatures */
+} finder;
+
+static void
+send_progress(void *context, unsigned phase, uint64_t done, uint64_t total)
+{
+    gco_child_send(((finder *)context)->fd, GCO_MESSAGE_PROGRESS, (uint64_t[4]){phase, done, total, 0}, NULL, 0);
+}
+
+static bool
+is_group(const group *group, const uint32_t *slots, size_t shown, size_t length)
+{
+    return group->length == length && group->shown == shown &&
+           memcmp(group->slots, slots, shown * sizeof(uint32_t)) == 0;
+}
+
+static group *
+find_group(finder *finder, const uint32_t *slots, size_t shown, size_t length)
+{
+    uint64_t hash = length;
+    for (size_t i = 0; i < shown; i++) {
+        hash = (hash ^ slots[i]) * 0x9E3779B97F4A7C15ull;
+        hash ^= hash >> 29;
+    }
+    for (size_t i = hash % GROUP_SLOTS;; i = (i + 1) % GROUP_SLOTS) {
+        if (finder->groups[i] == NULL) {
+            group *made = finder->used < GROUPS_MOST ? gco_arena_take(&finder->heap->arena, sizeof(group)) : NULL;
+            if (made == NULL) {
+                return &finder->others;
+            }
+            made->length = length;
+            made->shown = shown;
+            memcpy(made->slots, slots, shown * sizeof(uint32_t));
+            finder->groups[i] = made;
+            finder->used++;
+            return made;
+        }
+        if (is_group(finder->groups[i], slots, shown, length)) {
+            return finder->groups[i];
+        }
+    }
+}
+
+static bool
+add_component(void *context, const gco_heap *heap, gco_type_entry *const *types, size_t shown, size_t length,
+              size_t objects, double bytes)
+{
+    uint32_t slots[LONGEST_SIGNATURE];
+    for (size_t i = 0; i < shown; i++) {
+        slots[i] = (uint32_t)(types[i] - heap->types.entries);
+    }
+    group *group = find_group(context, slots, shown, length);
+    group->cycles++;
+    group->objects += objects;
+    group->bytes += bytes;
+    return true;
+}
+
+static void
+send_group(int fd, const group *group)
+{
+    uint64_t slots[LONGEST_SIGNATURE];
+    for (size_t i = 0; i < group->shown; i++) {
+        slots[i] = group->slots[i];
+    }
+    uint64_t numbers[4] = {group->cycles, group->objects, (uint64_t)(group->bytes + 0.5), group->length};
+    gco_child_send(fd, GCO_MESSAGE_GROUP, numbers, slots, group->shown);
+}
+
+static void
+find_and_tell(void *context, int fd)
+{
+    finder finder = {.fd = fd, .heap = context};
+    finder.groups = gco_arena_take(&finder.heap->arena, GROUP_SLOTS * sizeof(group *));
+    gco_report report = {&finder, add_component, send_progress};
+    uint64_t garbage = 0;
+    double bytes = 0;
+    if (finder.groups == NULL || !gco_heap_examine(finder.heap, &report, &garbage, &bytes)) {
+        gco_child_send(fd, GCO_MESSAGE_FAILED, (uint64_t[4]){0}, NULL, 0);
+        return;
+    }
+    for (size_t i = 0; i < GROUP_SLOTS; i++) {
+        if (finder.groups[i] != NULL) {
+            send_group(fd, finder.groups[i]);
+        }
+    }
+    if (finder.others.cycles > 0) {
+        send_group(fd, &finder.others);
+    }
+    uint64_t numbers[4] = {finder.heap->count, garbage, (uint64_t)(bytes + 0.5), 0};
+    gco_child_send(fd, GCO_MESSAGE_END, numbers, NULL, 0);
+}
+
+/* Pairs of slot and type: what the child's messages speak of.  Each type is held before anything is allocated. */
+static PyObject *
+types_of(const gco_types *types)
+{
+    for (size_t i = 0; i < types->capacity; i++) {
+        Py_XINCREF((PyObject *)types->entries[i].type);
+    }
+    PyObject *pairs = PyList_New(0);
+    for (size_t i = 0; i < types->capacity; i++) {
+        PyTypeObject *type = types->entries[i].type;
+        PyObject *pair = type == NULL || pairs == NULL ? NULL : Py_BuildValue("(nO)", (Py_ssize_t)i, type);
+        if (type != NULL && (pair == NULL || PyList_Append(pairs, pair) < 0)) {
+            Py_CLEAR(pairs);
+        }
+        Py_XDECREF(pair);
+    }
+    for (size_t i = 0; i < types->capacity; i++) {
+        Py_XDECREF((PyObject *)types->entries[i].type);
+    }
+    return pairs;
+}
+
+static PyObject *
+start(gco_heap *heap, unsigned seconds)
+{
+    gco_child child;
+    if (!gco_child_start(&child, find_and_tell, heap, "gc-otel-cycles", seconds)) {
+        return NULL;
+    }
+    PyObject *types = types_of(&heap->types);
+    PyObject *result = types == NULL ? NULL : Py_BuildValue("(liN)", child.pid, child.fd, types);
+    if (result == NULL) {
+        gco_child_give_up(&child);
+    }
+    return result;
+}
+
+PyObject *
+gco_start_cycles(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    unsigned seconds;
+    gco_heap heap;
+    if (!PyArg_ParseTuple(args, "I:start_cycles", &seconds)) {
+        return NULL;
+    }
+    PyObject *gc = PyImport_ImportModule("gc"), *result = NULL;
+    if (gc == NULL) {
+        return NULL;
+    }
+    int was_enabled = PyGC_Disable();
+    if (gco_heap_gather(&heap, gc)) {
+        result = start(&heap, seconds);
+    }
+    gco_heap_free(&heap);
+    if (was_enabled) {
+        PyGC_Enable();
+    }
+    Py_DECREF(gc);
+    return result;
+}
