@@ -17,7 +17,8 @@ import time
 from itertools import chain, repeat
 from typing import Any, Final
 
-from gc_otel.heap.census import Census, TypeCount, rss_bytes
+from gc_otel.heap.census import Census, rss_bytes
+from gc_otel.heap.counts import TypeCount
 from gc_otel.heap.names import flags_of, type_name
 
 _POINTER: Final = 8 if sys.maxsize > 2**32 else 4
