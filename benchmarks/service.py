@@ -6,7 +6,6 @@ library mode on and off, stand beside it for the absolute figures and are not ju
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -25,11 +24,11 @@ def run(*, quick: bool, full: bool = False) -> Result:
 
 
 def compared(name: str, title: str, app: str, *, run_mode: bool, quick: bool, full: bool) -> Result:
-    """Every case by blocks and by wrk; ``full`` takes eight times as many requests of the healthy handler, twice of the other."""
+    """Every case by blocks and by wrk; ``full`` takes up to sixteen times as many requests."""
     if lacking := missing():
         return skipped(name, title, f"needs {', '.join(lacking)}")
     cases = CASES[:2] if quick else CASES
-    longer = [replace(case, chunks=case.chunks * case.full_factor) for case in cases] if full else cases
+    longer = [case.in_full() for case in cases] if full else cases
     judged = [blocks.measure(case, app, run_mode=run_mode, quick=quick) for case in longer]
     beside = [wrk.measure(case, app, run_mode=run_mode, quick=quick) for case in cases]
     return Result(name, title, tuple(chain(*judged, *beside)), spread="90 % interval of the ratio")

@@ -70,6 +70,17 @@ def test_census_is_compared_in_one_run(quick) -> None:
     assert "faster than objgraph" in rows["census"]["note"]
 
 
+def test_a_callback_is_priced_in_a_handler(quick) -> None:
+    """For a request and for a collection, an empty one beside ours."""
+    pytest.importorskip("flask")
+    pytest.importorskip("opentelemetry.exporter.prometheus")
+    _, written = quick("handler")
+    rows = written["results"][0]["rows"]
+    assert [row["unit"] for row in rows] == ["us", "us", "ns", "us", "ns"]
+    assert rows[0]["value"] > 0
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+
+
 def test_unknown_benchmark_is_refused() -> None:
     """A wrong name ends with the names that exist."""
     command = [sys.executable, "-m", "benchmarks", "--only", "nonsense"]
