@@ -100,6 +100,8 @@ class Noisy:
     def __del__(self) -> None:
         if os.getpid() != parent_pid:
             return  # in a child the locks below may be held by a thread that is not there
+        if ending.is_set():
+            return  # without a GIL collections are few and large: the last one has more to finalize than patience lasts
         log.warning("finalized %x", id(self))
         if not is_inside(sys._getframe(), SDK):
             counter.add(1, {"from": "finalizer"})  # inside, it would meet the SDK's own locks: not our subject
