@@ -6,6 +6,7 @@ The benchmark `callback` calls it in a loop, where all that it touches is near. 
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any, Final
 
 from benchmarks.process import is_there, run_program
@@ -30,12 +31,11 @@ def _rows(answer: dict[str, Any]) -> list[Row]:
     for word, label in (("empty", "an empty C callback"), ("on", "the recorder")):
         ratios = [ours / bare for ours, bare in zip(us[word], us["off"], strict=True)]
         added_us = [ours - bare for ours, bare in zip(us[word], us["off"], strict=True)]
-        middle = sorted(ratios)[len(ratios) // 2]
-        rows.append(_added(f"{label}: added to a request", added_us, "us", middle))
+        rows.append(_added(f"{label}: added to a request", added_us, "us", median(ratios)))
         rows.append(_added(f"{label}: to a collection", [each / collections * 1e3 for each in added_us], "ns"))
     return rows
 
 
 def _added(label: str, values: list[float], unit: str, ratio: float | None = None) -> Row:
     low, high = interval_of_median(values)
-    return Row(label, sorted(values)[len(values) // 2], unit, low, high, ratio)
+    return Row(label, median(values), unit, low, high, ratio)

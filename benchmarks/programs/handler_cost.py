@@ -15,9 +15,8 @@ import time
 
 from werkzeug.test import EnvironBuilder
 
-from benchmarks.blocks import TURN_REQUESTS, Side, quantile_of
+from benchmarks.blocks import KEPT_SHARE, TURN_REQUESTS, Side, quantile_of
 
-KEPT_SHARE = 0.99
 WORDS = ("on", "empty", "off")
 
 os.environ["BENCHMARK_GC_OTEL"] = "1"

@@ -6,8 +6,9 @@
 
 #define GCO_RECENT_TYPES 256
 #define GCO_WAITING 16
+#define GCO_OWNER_IS_NAME 1u
 
-/* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name, odd. */
+/* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name and GCO_OWNER_IS_NAME below it. */
 typedef struct {
     PyTypeObject *kind;
     uintptr_t owner;

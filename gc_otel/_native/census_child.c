@@ -2,16 +2,13 @@
  *
  * The child cannot name types: that reads objects, and makes some.  So each type and each container that has a
  * name is in a list that the parent keeps, and the child speaks of places in it.  A type that is not in it, made while the
- * list was, is told without a place. */
+ * list was, is told with a place beyond its end. */
 #include "census.h"
 #include "child.h"
 
 #include <string.h>
 
 #if PY_VERSION_HEX >= 0x030c0000 && !defined(Py_GIL_DISABLED)
-
-#define NO_PLACE UINT64_MAX
-#define OWNER_IS_NAME 1u
 
 static uint64_t
 bits_of(double value)
@@ -21,20 +18,13 @@ bits_of(double value)
     return bits;
 }
 
-static uint64_t
-place_of(const gco_walk *walk, const void *object)
-{
-    size_t place = gco_walk_place_of(walk, object);
-    return place == SIZE_MAX ? NO_PLACE : place;
-}
-
 static void
 tell_types(const gco_walk *walk, int fd)
 {
     for (size_t i = 0; i < walk->types.capacity; i++) {
         const gco_type_entry *entry = &walk->types.entries[i];
         if (entry->type != NULL) {
-            uint64_t numbers[4] = {place_of(walk, entry->type), entry->objects, entry->bytes, 0};
+            uint64_t numbers[4] = {gco_walk_place_of(walk, (PyObject *)entry->type), entry->objects, entry->bytes, 0};
             uint64_t shares[2] = {bits_of(entry->leaf_objects), bits_of(entry->leaf_bytes)};
             gco_child_send(fd, GCO_MESSAGE_TYPE, numbers, shares, 2);
         }
@@ -47,8 +37,9 @@ tell_charges(const gco_walk *walk, int fd)
     for (size_t i = 0; i < walk->charge_capacity; i++) {
         const gco_charge *each = &walk->charges[i];
         if (each->kind != NULL) {
-            uint64_t owner = each->owner & OWNER_IS_NAME ? each->owner >> 1 : place_of(walk, (void *)each->owner);
-            uint64_t numbers[4] = {place_of(walk, each->kind), owner, 0, 0};
+            uint64_t owner = each->owner & GCO_OWNER_IS_NAME ? each->owner >> 1
+                                                             : gco_walk_place_of(walk, (PyObject *)each->owner);
+            uint64_t numbers[4] = {gco_walk_place_of(walk, (PyObject *)each->kind), owner, 0, 0};
             uint64_t shares[2] = {bits_of(each->objects), bits_of(each->bytes)};
             gco_child_send(fd, GCO_MESSAGE_CHARGE, numbers, shares, 2);
         }

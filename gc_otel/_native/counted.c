@@ -29,7 +29,7 @@ charged_containers(gco_walk *walk)
         if (each->kind == NULL) {
             continue;
         }
-        PyObject *owner = each->owner & 1 ? PyLong_FromSize_t(each->owner >> 1)
+        PyObject *owner = each->owner & GCO_OWNER_IS_NAME ? PyLong_FromSize_t(each->owner >> 1)
                                           : Py_NewRef((PyObject *)each->owner);
         PyObject *row = owner == NULL ? NULL : Py_BuildValue("(ONdd)", each->kind, owner, each->objects, each->bytes);
         if (row == NULL || PyList_Append(rows, row) < 0) {

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define LONGEST_SIGNATURE 64
 #define GROUPS_MOST 16384
 #define GROUP_SLOTS (4 * GROUPS_MOST)
 
@@ -12,7 +11,7 @@
 typedef struct group {
     uint64_t cycles, objects, length, shown;
     double bytes;
-    uint32_t slots[LONGEST_SIGNATURE]; /* of the types' table */
+    uint32_t slots[GCO_LONGEST_SIGNATURE]; /* of the types' table */
 } group;
 
 typedef struct {
@@ -67,7 +66,7 @@ static bool
 add_component(void *context, const gco_heap *heap, gco_type_entry *const *types, size_t shown, size_t length,
               size_t objects, double bytes)
 {
-    uint32_t slots[LONGEST_SIGNATURE];
+    uint32_t slots[GCO_LONGEST_SIGNATURE];
     for (size_t i = 0; i < shown; i++) {
         slots[i] = (uint32_t)(types[i] - heap->types.entries);
     }
@@ -81,7 +80,7 @@ add_component(void *context, const gco_heap *heap, gco_type_entry *const *types,
 static void
 send_group(int fd, const group *group)
 {
-    uint64_t slots[LONGEST_SIGNATURE];
+    uint64_t slots[GCO_LONGEST_SIGNATURE];
     for (size_t i = 0; i < group->shown; i++) {
         slots[i] = group->slots[i];
     }

@@ -22,7 +22,7 @@
 #define FOLLOWED_DEPTH 3 /* containers in containers that are charged to one owner */
 #define OWNERS_AT_MOST 4
 #define NAMED_BITS (1u << 16)
-#define CHARGES_OF_OWNER 2
+#define CHARGES_OF_OWNER 2 /* at most on average: there are more objects that own no container than that own three kinds */
 
 /* What the visitor of one object's references has to know. */
 typedef struct {
@@ -76,7 +76,7 @@ gco_walk_place_of(const gco_walk *walk, const PyObject *object)
 static uintptr_t
 owner_of_name(size_t index)
 {
-    return ((uintptr_t)index << 1) | 1;
+    return ((uintptr_t)index << 1) | GCO_OWNER_IS_NAME;
 }
 
 static gco_charge *
@@ -97,7 +97,7 @@ charge_to(gco_walk *walk, PyTypeObject *kind, uintptr_t owner, double objects, d
     if (slot->kind == NULL) {
         if (walk->charges_used * 2 > walk->charge_capacity) {
             size_t capacity = walk->charge_capacity * 2;
-            gco_charge *bigger = walk->types.sealed ? NULL : calloc(capacity, sizeof(gco_charge));
+            gco_charge *bigger = walk->arena != NULL ? NULL : calloc(capacity, sizeof(gco_charge));
             if (bigger == NULL) {
                 walk->failed = true;
                 return;
@@ -387,8 +387,8 @@ gco_walk_know(gco_walk *walk, PyObject *known)
 void
 gco_walk_free(gco_walk *walk)
 {
-    gco_types_free(&walk->types);
     if (walk->arena == NULL) {
+        gco_types_free(&walk->types);
         free(walk->charges);
         free(walk->named);
         free(walk->named_index);

@@ -41,7 +41,6 @@ typedef struct {
     gco_type_entry *entries;
     size_t capacity, used;
     bool sealed; /* in a child: no memory is to be had, and no Python code to be run */
-    bool is_borrowed;
 } gco_types;
 
 /* So many types of a way around are told; of a longer one, the first. */

@@ -244,7 +244,7 @@ gco_types_init(gco_types *types)
 bool
 gco_types_init_in(gco_types *types, gco_arena *arena, size_t most)
 {
-    *types = (gco_types){.capacity = 1024, .sealed = true, .is_borrowed = true};
+    *types = (gco_types){.capacity = 1024, .sealed = true};
     while (types->capacity <= 2 * most) {
         types->capacity *= 2;
     }
@@ -255,9 +255,7 @@ gco_types_init_in(gco_types *types, gco_arena *arena, size_t most)
 void
 gco_types_free(gco_types *types)
 {
-    if (!types->is_borrowed) {
-        free(types->entries);
-    }
+    free(types->entries);
     types->entries = NULL;
 }
 
@@ -276,7 +274,7 @@ slot_of(const gco_types *types, PyTypeObject *type)
 static bool
 grow(gco_types *types)
 {
-    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false, false};
+    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false};
     if (bigger.entries == NULL) {
         return false;
     }

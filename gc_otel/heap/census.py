@@ -58,10 +58,9 @@ class CensusDifference:
 class Census:
     """What was on the heap, largest first.
 
-    ``duration_ns`` is what taking it took, ``pause_ns`` how long nothing else ran in this process, where that is
-    known.  Where a child counted,
-    ``child_cpu_ns`` is its CPU time and ``child_memory_bytes`` what it took beside the memory that it shared, else None; ``no_child_because`` says
-    why there was none where one was asked for.
+    ``duration_ns`` is what taking it took, ``pause_ns`` how long nothing else ran in this process, where that is known.
+    Where a child counted, ``child_cpu_ns`` is its CPU time and ``child_memory_bytes`` what it took beside the memory that
+    it shared, else None; ``no_child_because`` says why there was none where one was asked for.
     ``rss_bytes`` is None where /proc does not tell; ``sampled_every``: of the holders of
     untracked objects one in so many was looked into.
     """

@@ -58,7 +58,7 @@ def _charged(
             if many < _LEAST_SHARE:
                 continue
             row = TypeCount(
-                container_name(kind, names[owner] if isinstance(owner, int) else owner),
+                container_name(kind, names[owner] if type(owner) is int else owner),
                 round(many * scale),
                 round(size * scale_bytes),
                 estimated=True,

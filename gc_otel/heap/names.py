@@ -127,7 +127,7 @@ def _named_in_class(cls: type) -> Iterator[tuple[str, object]]:
 
 def container_name(kind: type, owner: type | str) -> str:
     """``dict of app.Session``, ``list in app.cache.PENDING``, ``list in dict``."""
-    if isinstance(owner, str):
+    if type(owner) is str:  # isinstance() would ask a class what it is
         return f"{kind.__name__} in {owner}"
     name = type_name(owner)
     return f"{kind.__name__} {'in' if name in _HOLD_ITEMS else 'of'} {name}"

@@ -43,7 +43,10 @@ class Hostile(type):
 
 
 class Trap(metaclass=Hostile):
-    """Every way in which a census could run code of a class."""
+    """Every way in which a census could run code of a class, and a container of its own."""
+
+    def __init__(self):
+        self.items = [None]
 
     def __sizeof__(self):
         raise AssertionError("__sizeof__ was called")

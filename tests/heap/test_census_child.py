@@ -57,7 +57,10 @@ class Hostile(type):
 
 
 class Trap(metaclass=Hostile):
-    """And a class that is asked for its size."""
+    """And a class that is asked for its size; it owns a container."""
+
+    def __init__(self):
+        self.items = [None]
 
     def __sizeof__(self):
         raise AssertionError("__sizeof__ was called")
