@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gc_otel.heap.counting import ChargeRow, TypeRow
-from gc_otel.heap.names import PLAIN, container_name, is_one_of, type_name
+from gc_otel.heap.names import PLAIN, container_name, is_class, is_one_of, type_name
 
 _LEAST_SHARE: Final = 0.5  # less of an object than this is rounding
 
@@ -58,7 +58,7 @@ def _charged(
             if many < _LEAST_SHARE:
                 continue
             row = TypeCount(
-                container_name(kind, names[owner] if type(owner) is int else owner),
+                container_name(kind, owner if is_class(owner) else names[owner]),
                 round(many * scale),
                 round(size * scale_bytes),
                 estimated=True,

@@ -10,7 +10,7 @@ import gc
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 _SPACE_OF_TYPE: Final = type.__dict__["__dict__"]
 _QUALNAME: Final = type.__dict__["__qualname__"]
@@ -53,7 +53,7 @@ def is_plain(value: object) -> bool:
     return id(type(value)) in _PLAIN_IDENTITIES
 
 
-def is_class(value: object) -> bool:
+def is_class(value: object) -> TypeGuard[type]:
     """Whether its type is ``type`` or derives from it: CPython notes that in a flag."""
     return bool(_FLAGS.__get__(type(value)) & _TYPE_SUBCLASS)
 
@@ -127,7 +127,7 @@ def _named_in_class(cls: type) -> Iterator[tuple[str, object]]:
 
 def container_name(kind: type, owner: type | str) -> str:
     """``dict of app.Session``, ``list in app.cache.PENDING``, ``list in dict``."""
-    if type(owner) is str:  # isinstance() would ask a class what it is
-        return f"{kind.__name__} in {owner}"
-    name = type_name(owner)
-    return f"{kind.__name__} {'in' if name in _HOLD_ITEMS else 'of'} {name}"
+    if is_class(owner):  # isinstance() would ask the class what it is
+        name = type_name(owner)
+        return f"{kind.__name__} {'in' if name in _HOLD_ITEMS else 'of'} {name}"
+    return f"{kind.__name__} in {owner}"
