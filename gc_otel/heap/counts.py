@@ -57,8 +57,9 @@ def _charged(
         for owner, many, size in found:
             if many < _LEAST_SHARE:
                 continue
+            named = owner if is_class(owner) else names[owner]  # type: ignore[index]  # no class, so a place
             row = TypeCount(
-                container_name(kind, owner if is_class(owner) else names[owner]),
+                container_name(kind, named),
                 round(many * scale),
                 round(size * scale_bytes),
                 estimated=True,
