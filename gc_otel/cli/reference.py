@@ -1,17 +1,20 @@
 """The help of all commands as one text: ``python -m gc_otel.cli.reference > docs/cli.txt``.
 
-The same on every interpreter: the width is fixed, nothing is coloured, and no
-option has a short form.
+The width is fixed and nothing is coloured, but argparse lays its columns out
+anew from 3.13 on: the document is of one interpreter, and no other prints it.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Final
 
 from gc_otel.cli import make_parser
 
 _COLUMNS: Final = 100
+MADE_BY: Final = (3, 11)
+"""The interpreter of docs/cli.txt, which the gate compares to the letter."""
 
 
 def reference() -> str:
@@ -28,4 +31,6 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 
 
 if __name__ == "__main__":
+    if sys.version_info[:2] != MADE_BY:
+        sys.exit("docs/cli.txt is made by Python {}.{}: run this module with it.".format(*MADE_BY))
     print(reference(), end="")
