@@ -1,21 +1,26 @@
 /* What a walk of the census counted, as Python has it: heap/counting.py says what the rows are. */
 #include "census.h"
 
+/* Takes the row over; without one, or without room for it, there are no rows any more. */
+static void
+append(PyObject **rows, PyObject *row)
+{
+    if (row == NULL || PyList_Append(*rows, row) < 0) {
+        Py_CLEAR(*rows);
+    }
+    Py_XDECREF(row);
+}
+
 static PyObject *
 counted_types(gco_walk *walk)
 {
     PyObject *rows = PyList_New(0);
     for (size_t i = 0; rows != NULL && i < walk->types.capacity; i++) {
-        gco_type_entry *entry = &walk->types.entries[i];
-        if (entry->type == NULL) {
-            continue;
+        const gco_type_entry *entry = &walk->types.entries[i];
+        if (entry->type != NULL) {
+            append(&rows, Py_BuildValue("(OKKdd)", entry->type, (unsigned long long)entry->objects,
+                                        (unsigned long long)entry->bytes, entry->leaf_objects, entry->leaf_bytes));
         }
-        PyObject *row = Py_BuildValue("(OKKdd)", entry->type, (unsigned long long)entry->objects,
-                                      (unsigned long long)entry->bytes, entry->leaf_objects, entry->leaf_bytes);
-        if (row == NULL || PyList_Append(rows, row) < 0) {
-            Py_CLEAR(rows);
-        }
-        Py_XDECREF(row);
     }
     return rows;
 }
@@ -25,17 +30,13 @@ charged_containers(gco_walk *walk)
 {
     PyObject *rows = PyList_New(0);
     for (size_t i = 0; rows != NULL && i < walk->charge_capacity; i++) {
-        gco_charge *each = &walk->charges[i];
-        if (each->kind == NULL) {
-            continue;
+        const gco_charge *each = &walk->charges[i];
+        if (each->kind != NULL) {
+            PyObject *owner = each->owner & GCO_OWNER_IS_NAME ? PyLong_FromSize_t(each->owner >> 1)
+                                                              : Py_NewRef((PyObject *)each->owner);
+            append(&rows, owner == NULL ? NULL
+                                        : Py_BuildValue("(ONdd)", each->kind, owner, each->objects, each->bytes));
         }
-        PyObject *owner = each->owner & GCO_OWNER_IS_NAME ? PyLong_FromSize_t(each->owner >> 1)
-                                          : Py_NewRef((PyObject *)each->owner);
-        PyObject *row = owner == NULL ? NULL : Py_BuildValue("(ONdd)", each->kind, owner, each->objects, each->bytes);
-        if (row == NULL || PyList_Append(rows, row) < 0) {
-            Py_CLEAR(rows);
-        }
-        Py_XDECREF(row);
     }
     return rows;
 }
