@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 import time
 from _thread import get_ident
@@ -27,6 +26,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, TypeVar
 
 from gc_otel.errors import GcOtelError
+from gc_otel.heap.pages import rss_bytes, uss_bytes
 from gc_otel.probe import measures, probe
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,8 +71,8 @@ class _State:
     __slots__ = ("blocks", "collections", "gc_ns", "others_cpu_ns", "rss_bytes", "time_ns", "uss_bytes")
 
     def __init__(self, *, uss: bool) -> None:
-        self.uss_bytes = _uss_bytes() if uss else None
-        self.rss_bytes = _rss_bytes()
+        self.uss_bytes = uss_bytes() if uss else None
+        self.rss_bytes = rss_bytes()
         self.collections, self.gc_ns = measures.collections()
         self.others_cpu_ns = time.process_time_ns() - time.thread_time_ns()
         self.blocks = sys.getallocatedblocks()
@@ -283,30 +283,3 @@ def _tell_span(measured: Measured) -> None:
         recording = probe.current()
         if recording is not None:
             recording.note_fault("span of a measured block", error)
-
-
-def _read(path: str, most: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, most)
-    finally:
-        os.close(descriptor)
-
-
-def _rss_bytes() -> int | None:
-    try:
-        return int(_read("/proc/self/statm", 256).split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _uss_bytes() -> int | None:
-    try:
-        lines = _read("/proc/self/smaps_rollup", 8192).splitlines()
-    except OSError:
-        return None
-    found = [int(line.split()[1]) for line in lines if line.startswith((b"Private_Clean:", b"Private_Dirty:"))]
-    return sum(found) * 1024 if found else None
-
-
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")

@@ -9,7 +9,6 @@ Memory that no type explains (buffers of extensions, free blocks, code) is ``una
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from gc_otel import _native
 from gc_otel.heap.counting import Counted, count_heap
 from gc_otel.heap.counts import TypeCount, named_counts
 from gc_otel.heap.names import named_containers
+from gc_otel.heap.pages import rss_bytes
 
 _S_PER_HOUR: Final = 3600.0
 _NS_PER_S: Final = 1e9
@@ -239,12 +239,3 @@ def _counter() -> tuple[Callable[[list[object], int], Counted], str]:
 def _take_named() -> tuple[list[str], list[object]]:
     found = list(named_containers())
     return [name for name, _ in found], [container for _, container in found]
-
-
-def rss_bytes() -> int | None:
-    """Resident memory of this process, or None where /proc does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (OSError, ValueError, IndexError):
-        return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gc_otel.errors import NotSupported
-from gc_otel.heap import child
+from gc_otel.heap import child, pages
 from gc_otel.heap.child import CHARGE, DEADLINE_S, END, IN_PROCESS, TYPE, Numbers, Say, Spent, ask_child
 from gc_otel.heap.counting import ChargeRow, TypeRow
 from gc_otel.heap.tracked import all_types
@@ -80,4 +80,5 @@ def count_in_child(
         started: tuple[int, int] = extension.start_census(known, sample_every, max(1, int(deadline_s)))
         return started
 
+    pages.have_looked_at()
     return told, ask_child(start, told.take, say, deadline_s=deadline_s)

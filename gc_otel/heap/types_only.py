@@ -17,9 +17,10 @@ import time
 from itertools import chain, repeat
 from typing import Any, Final
 
-from gc_otel.heap.census import Census, rss_bytes
+from gc_otel.heap.census import Census
 from gc_otel.heap.counts import TypeCount
 from gc_otel.heap.names import flags_of, type_name
+from gc_otel.heap.pages import rss_bytes
 
 _POINTER: Final = 8 if sys.maxsize > 2**32 else 4
 _PREHEADER: Final = 1 << 3 | 1 << 4

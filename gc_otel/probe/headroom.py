@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gc_otel.errors import NotSupported
+from gc_otel.heap import pages
 from gc_otel.heap.render import readable_bytes
 from gc_otel.sample.cgroup import CGROUP_V2, limit_files, parse_limit
 
@@ -35,14 +36,12 @@ _MORE_MEMORY: Final = "Give the container more memory; gc-otel census needs none
 
 def check_headroom(root: Path = Path("/"), *, rss_bytes: int | None = None) -> None:
     """NotSupported where a child that looks for cycles could cost the process its life."""
-    rss_bytes = _rss_bytes() if rss_bytes is None else rss_bytes
-    _check_child(root, int(COPIED_SHARE * rss_bytes) + BYTES_FOR_BLOCK * sys.getallocatedblocks())
+    _check_child(root, int(COPIED_SHARE * _known(rss_bytes)) + BYTES_FOR_BLOCK * sys.getallocatedblocks())
 
 
 def check_headroom_of_census(root: Path = Path("/"), *, rss_bytes: int | None = None) -> None:
     """NotSupported where a child that counts could."""
-    rss_bytes = _rss_bytes() if rss_bytes is None else rss_bytes
-    _check_child(root, int(COPIED_SHARE_OF_CENSUS * rss_bytes))
+    _check_child(root, int(COPIED_SHARE_OF_CENSUS * _known(rss_bytes)))
 
 
 def _check_child(root: Path, needed_bytes: int) -> None:
@@ -102,11 +101,11 @@ def _left_on_machine(root: Path) -> Iterator[int]:
             yield int(line.split()[1]) * 1024
 
 
-def _rss_bytes() -> int:
-    fields = _text("/proc/self/statm").split()
-    if len(fields) < 2:
+def _known(rss_bytes: int | None) -> int:
+    found = pages.rss_bytes() if rss_bytes is None else rss_bytes
+    if found is None:
         raise NotSupported("/proc does not tell how large this process is", remedy=_REMEDY)
-    return int(fields[1]) * os.sysconf("SC_PAGESIZE")
+    return found
 
 
 def _text(path: str) -> str:
