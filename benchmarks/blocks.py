@@ -1,16 +1,17 @@
-"""A service with its recorder in gc.callbacks, and without, in turns of ten requests.
+"""A service with its recorder in gc.callbacks, and without, in turns of some ten requests that wrk sends.
 
 Two processes of one program differ by a few percent for as long as they live, and a machine changes within a second: both
-are more than what is looked for.  So one process is measured, started anew several times, and with every request it is told
-whether its recorder stands in gc.callbacks; the turns of ten requests come in pairs whose order is drawn.  A group of pairs
-gives one ratio of each figure, in which whatever drifts weighs on both alike.  What is shown is the median of these ratios
-with a bootstrap 90 % interval.
+are more than what is looked for.  Rounds of wrk with all of library mode on and off, two seconds each, differ by ten
+percent from pair to pair.  So one process is measured, started anew several times, and with every request it is told
+whether its recorder stands in gc.callbacks; the turns come in groups of one of each kind, whose order is drawn.  A chunk of
+groups gives one ratio of each figure, in which whatever drifts weighs on both alike.  What is shown is the median of these
+ratios with a bootstrap 90 % interval.
 
 - Throughput: a service whose clients wait for their answers serves as many requests as its mean latency lets it, so its
   ratio is that of the mean latencies.  One request in a hundred, the longest of both sides together, is left out of the
   means: those are the machine's, which are ten times what the others take.  What of ours is as seldom, the monitor's rounds
   and the examinations of cycles, is measured apart, and counted as if the service stood still for it.
-- p99: of all requests together, nothing left out; its interval is found by drawing the groups of pairs anew.
+- p99: of all requests together, nothing left out; its interval is found by drawing the chunks anew.
 - CPU time: of all threads of the process, likewise.
 
 Where many collections are the point, a third turn has an empty C function in the recorder's place: CPython makes
@@ -22,38 +23,25 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Final
 
-from benchmarks.client import Client
 from benchmarks.gunicorn import Case, Service, started
 from benchmarks.result import Row, interval_of_median, verdict_of_interval
+from benchmarks.wrk import Drive, Group, Side
+
+#: What a request may say that shall stand in gc.callbacks: programs/switch.py.
+WORDS: Final = ("on", "empty", "off")
 
 MOST_LOSS: Final = 0.01
 TURN_REQUESTS: Final = 10
-PAIRS: Final = 128
+GROUPS: Final = 128
 KEPT_SHARE: Final = 0.99
-_WARM_UP_REQUESTS: Final = 4000
+_QUICK_S: Final = 1.0
+_WARM_UP_S: Final = 5.0  # recorded all the time: the first thirty examinations of cycles follow each other closely
+_WARM_UP_TURN_NS: Final = 50e6
 _STARTS: Final = 3
 _P99_RESAMPLES: Final = 200
-
-
-@dataclass
-class Side:
-    """The turns of one kind of one ratio."""
-
-    latencies_ns: list[int] = field(default_factory=list)
-    cpu_ns: int = 0
-
-    def mean_ns(self, *, most_ns: float) -> float:
-        """Of the latencies up to that one."""
-        return fmean(each for each in self.latencies_ns if each <= most_ns)
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU time of one request."""
-        return self.cpu_ns / len(self.latencies_ns) / 1e3
 
 
 Chunk = dict[str, Side]
@@ -78,13 +66,8 @@ def measure(case: Case, app: str, *, run_mode: bool, quick: bool) -> list[Row]:
     for start in range(1 if quick else _STARTS):
         with started(case, app, run_mode=run_mode) as service:
             before = _spent(service)
-            client = Client(service.port, case.route, case.in_flight, before["pid"])
-            client.drive(TURN_REQUESTS if quick else _WARM_UP_REQUESTS)
-            rng = random.Random(start)
-            chunks += [
-                _chunk(client, case.words, rng, 2 if quick else PAIRS) for _ in range(2 if quick else case.chunks)
-            ]
-            client.close()
+            drive = Drive(f"http://127.0.0.1:{service.port}/{case.route}", case.in_flight, before["pid"])
+            chunks += _chunks(drive, case, start, quick=quick)
             spent.append(_shares(before, _spent(service)))
     return _rows(case.label, chunks, {name: fmean(each[name] for each in spent) for name in spent[0]})
 
@@ -99,14 +82,23 @@ def _shares(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
     return {name: (after[f"{name}_ns"] - before[f"{name}_ns"]) / elapsed_ns for name in ("monitor", "sampler")}
 
 
-def _chunk(client: Client, words: tuple[str, ...], rng: random.Random, pairs: int) -> Chunk:
-    """Turns of each kind, in an order that is drawn anew each time."""
-    chunk = {word: Side() for word in words}
-    for _ in range(pairs):
-        for word in rng.sample(words, len(words)):
-            block = client.drive(TURN_REQUESTS, word)
-            chunk[word].latencies_ns += block.latencies_ns
-            chunk[word].cpu_ns += block.cpu_ns
+def _chunks(drive: Drive, case: Case, seed: int, *, quick: bool) -> list[Chunk]:
+    """As many as the case wants; a turn is as long as :data:`TURN_REQUESTS` of the warm-up on each connection."""
+    warm_up_s = _QUICK_S if quick else _WARM_UP_S
+    warm = drive.run(("on",), duration_s=warm_up_s, turn_ns=_WARM_UP_TURN_NS, seed=seed)
+    turn_ns = TURN_REQUESTS * fmean(each for group in warm for each in group["on"].latencies_ns)
+    duration_s = _QUICK_S if quick else case.chunks * GROUPS * len(case.words) * turn_ns / 1e9
+    measured = drive.run(case.words, duration_s=duration_s, turn_ns=turn_ns, seed=seed)
+    most = 2 if quick else GROUPS
+    return [chunk_of(measured[first : first + most]) for first in range(0, len(measured) - most + 1, most)]
+
+
+def chunk_of(groups: Sequence[Group]) -> Chunk:
+    """All their turns, by word."""
+    chunk = {word: Side() for word in groups[0]}
+    for group in groups:
+        for word, side in group.items():
+            chunk[word].add(side)
     return chunk
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from benchmarks.process import environment, flight_folder, is_there
+from benchmarks.wrk import find_wrk
 
 NEEDS: Final = ("flask", "gunicorn", "opentelemetry.exporter.prometheus")
 START_PATIENCE_S: Final = 30.0
@@ -30,7 +29,7 @@ class Case:
     handler: str
     route: str
     words: tuple[str, ...]  # what stands in gc.callbacks, in turns
-    chunks: int  # of PAIRS turns of each, for each start: about 30 s
+    chunks: int  # of 128 turns of each, for each start: about 30 s
     full_factor: int  # what `--full` multiplies that by: p99 is what is hardest to decide
 
     def in_full(self) -> Case:
@@ -49,8 +48,8 @@ _HEALTHY: Final = ("healthy handler", "healthy", ("on", "off"), 20)
 _GC_HEAVY: Final = ("GC-heavy handler", "cycles", ("on", "empty", "off"), 9)
 CASES: Final = (
     Case(*_SYNC, *_HEALTHY, full_factor=8),
-    Case(*_SYNC, *_GC_HEAVY, full_factor=16),
-    Case(*_THREADS, *_HEALTHY, full_factor=8),
+    Case(*_SYNC, *_GC_HEAVY, full_factor=32),
+    Case(*_THREADS, *_HEALTHY, full_factor=2),  # of four times as many requests: a turn has ten on each connection
     # No length decides its p99 within one percent: which of four threads gets the GIL next is most of it.
     Case(*_THREADS, *_GC_HEAVY, full_factor=2),
 )
@@ -71,12 +70,6 @@ class Service:
 def missing() -> list[str]:
     """What is not installed here; wrk comes from the folder that GCOTEL_CI_COMPONENTS names, or from PATH."""
     return [name for name in NEEDS if not is_there(name)] + ([] if find_wrk() else ["wrk"])
-
-
-def find_wrk() -> str | None:
-    """Where the real components of the tests are, or anywhere else."""
-    folders = (os.environ.get("GCOTEL_CI_COMPONENTS", ""), os.environ.get("PATH", ""))
-    return shutil.which("wrk", path=os.pathsep.join(filter(None, folders)))
 
 
 def fetch(url: str, *, method: str = "GET") -> bytes:

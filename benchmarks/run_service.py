@@ -1,7 +1,4 @@
-"""A Flask service under gunicorn, recorded by ``gc-otel run``, and the same not recorded: as :mod:`benchmarks.service`.
-
-wrk's recorded rounds have a scrape of the exporter each: what that takes from the machine's cores shows in them.
-"""
+"""A Flask service under gunicorn, recorded by ``gc-otel run``, and not recorded: as :mod:`benchmarks.service`."""
 
 from __future__ import annotations
 

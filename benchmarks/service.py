@@ -1,15 +1,11 @@
-"""A Flask service under gunicorn with library mode, and the same on the same SDK without.
-
-Judged by turns of ten requests (:mod:`benchmarks.blocks`); wrk's rounds of a second, with the whole of
-library mode on and off, stand beside it for the absolute figures and are not judged.
-"""
+"""A Flask service under gunicorn, driven by wrk, with library mode and on the same SDK without: see :mod:`benchmarks.blocks`."""
 
 from __future__ import annotations
 
 from itertools import chain
 from typing import Final
 
-from benchmarks import blocks, wrk
+from benchmarks import blocks
 from benchmarks.gunicorn import CASES, missing
 from benchmarks.result import Result, skipped
 
@@ -24,11 +20,10 @@ def run(*, quick: bool, full: bool = False) -> Result:
 
 
 def compared(name: str, title: str, app: str, *, run_mode: bool, quick: bool, full: bool) -> Result:
-    """Every case by blocks and by wrk; ``full`` takes up to sixteen times as many requests."""
+    """Every case; ``full`` takes up to sixteen times as many requests."""
     if lacking := missing():
         return skipped(name, title, f"needs {', '.join(lacking)}")
     cases = CASES[:2] if quick else CASES
     longer = [case.in_full() for case in cases] if full else cases
-    judged = [blocks.measure(case, app, run_mode=run_mode, quick=quick) for case in longer]
-    beside = [wrk.measure(case, app, run_mode=run_mode, quick=quick) for case in cases]
-    return Result(name, title, tuple(chain(*judged, *beside)), spread="90 % interval of the ratio")
+    rows = chain.from_iterable(blocks.measure(case, app, run_mode=run_mode, quick=quick) for case in longer)
+    return Result(name, title, tuple(rows), spread="90 % interval of the ratio")

@@ -1,80 +1,93 @@
-"""wrk against a service that is told before each round of one second to record or not to: the whole of it on and off."""
+"""wrk as it drives a service whose requests say, in turns, what shall stand in gc.callbacks: turns.lua is its script."""
 
 from __future__ import annotations
 
-import re
+import os
+import shutil
 import subprocess
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from statistics import median
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
 from typing import Final
 
-from benchmarks.gunicorn import Case, Service, fetch, find_wrk, started
-from benchmarks.result import Row, interval_of_median
+SCRIPT: Final = Path(__file__).with_name("turns.lua")
 
-_ROUND_S: Final = 1
-_SETTLE_S: Final = 0.2  # the first sample comes at once, and seldom afterwards
-_UNITS_MS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+@dataclass
+class Side:
+    """Requests that said the same word, of one turn or of several."""
+
+    latencies_ns: list[int] = field(default_factory=list)
+    cpu_ns: int = 0
+    cpu_requests: int = 0
+
+    def add(self, other: Side) -> None:
+        """Those of another turn too."""
+        self.latencies_ns += other.latencies_ns
+        self.cpu_ns += other.cpu_ns
+        self.cpu_requests += other.cpu_requests
+
+    def mean_ns(self, *, most_ns: float) -> float:
+        """Of the latencies up to that one."""
+        kept = [each for each in self.latencies_ns if each <= most_ns]
+        return sum(kept) / len(kept)
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time of one request."""
+        return self.cpu_ns / self.cpu_requests / 1e3
+
+
+Group = dict[str, Side]
+"""A turn of each word, one after the other."""
+
+
+def find_wrk() -> str | None:
+    """Where the real components of the tests are, or anywhere else."""
+    folders = (os.environ.get("GCOTEL_CI_COMPONENTS", ""), os.environ.get("PATH", ""))
+    return shutil.which("wrk", path=os.pathsep.join(filter(None, folders)))
 
 
 @dataclass(frozen=True)
-class Load:
-    """What wrk saw in one round."""
+class Drive:
+    """What wrk asks for: ``in_flight`` requests at a time, each on a connection and thread of its own."""
 
-    per_second: float
-    p99_ms: float
+    url: str
+    in_flight: int
+    pid: int
 
-
-def measure(case: Case, app: str, *, run_mode: bool, quick: bool) -> list[Row]:
-    """Throughput and p99; in run mode the exporter beside it is scraped in every recorded round."""
-    with started(case, app, run_mode=run_mode) as service:
-        drive = partial(_drive, service, case, run_mode=run_mode)
-        drive("on")  # what is loaded at the first recording is not measured
-        pairs = _paired(partial(drive, "on"), partial(drive, "off"), turns=1 if quick else 5)
-    throughput = [ours.per_second / bare.per_second for ours, bare in pairs]
-    p99 = [ours.p99_ms / bare.p99_ms for ours, bare in pairs]
-    scraped = ", scraped" if run_mode else ""
-    return [
-        _row(f"{case.label}{scraped}, wrk: throughput", [ours.per_second for ours, _ in pairs], "1/s", throughput),
-        _row(f"{case.label}{scraped}, wrk: p99", [ours.p99_ms for ours, _ in pairs], "ms", p99),
-    ]
-
-
-def _row(label: str, values: list[float], unit: str, ratios: list[float]) -> Row:
-    return Row(label, median(values), unit, *interval_of_median(ratios), median(ratios))
+    def run(self, words: Sequence[str], *, duration_s: float, turn_ns: float, seed: int) -> list[Group]:
+        """So long, rounded up to whole seconds: wrk knows no others.  Errors: RuntimeError with what wrk said."""
+        wrk = find_wrk()
+        assert wrk is not None
+        options = ["--threads", self.in_flight, "--connections", self.in_flight, "--duration", f"{ceil(duration_s)}s"]
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+            script = ["--script", SCRIPT, self.url, "--", folder, self.pid, round(turn_ns), seed, *words]
+            command = [wrk, *map(str, options), *map(str, script)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            # An error in the script leaves 0, and a word on standard error.
+            if done.returncode != 0 or done.stderr or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+                raise RuntimeError(f"wrk said: {done.stdout}{done.stderr}")
+            lines = [line for path in Path(folder).iterdir() for line in path.read_text().splitlines()]
+        return groups_of(lines, words)
 
 
-def _paired(with_us: Callable[[], Load], without: Callable[[], Load], *, turns: int) -> list[tuple[Load, Load]]:
-    pairs: list[tuple[Load, Load]] = []
-    for _ in range(turns):
-        first, second = with_us(), without()
-        third, fourth = without(), with_us()
-        pairs += [(first, second), (fourth, third)]
-    return pairs
+def groups_of(lines: Iterable[str], words: Sequence[str]) -> list[Group]:
+    """The groups of which every turn has two requests or more, in their order; ``lines`` as turns.lua has them."""
+    turns: dict[int, list[tuple[str, int, int]]] = {}
+    for line in lines:
+        turn, word, latency_ns, cpu_ns = line.split()
+        turns.setdefault(int(turn), []).append((word, int(latency_ns), int(cpu_ns)))
+    groups: dict[int, Group] = {}
+    for turn, requests in sorted(turns.items()):
+        if len(requests) > 1:
+            groups.setdefault(turn // len(words), {})[requests[0][0]] = _side(requests)
+    return [group for group in groups.values() if len(group) == len(words)]
 
 
-def _drive(service: Service, case: Case, word: str, *, run_mode: bool) -> Load:
-    service.fetch(f"/{'run-' if run_mode else ''}recording/{word}", method="POST")
-    time.sleep(_SETTLE_S)
-    scrape = threading.Timer(_ROUND_S / 2, fetch, [service.metrics])
-    if run_mode and word == "on":
-        scrape.start()
-    load = _wrk(f"http://127.0.0.1:{service.port}/{case.route}")
-    if scrape.ident is not None:
-        scrape.join()
-    return load
-
-
-def _wrk(url: str) -> Load:
-    wrk = find_wrk()
-    assert wrk is not None
-    command = [wrk, "--threads", "1", "--connections", "4", "--duration", f"{_ROUND_S}s", "--latency", url]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    per_second = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", text)
-    if per_second is None or p99 is None or "Non-2xx" in text:
-        raise RuntimeError(f"wrk said: {text}")
-    return Load(float(per_second[1]), float(p99[1]) * _UNITS_MS[p99[2]])
+def _side(requests: Sequence[tuple[str, int, int]]) -> Side:
+    """CPU time is known at the ends of requests: from the first to the last of n there are n - 1."""
+    cpu_ns = [each for _, _, each in requests]
+    return Side([latency_ns for _, latency_ns, _ in requests], max(cpu_ns) - min(cpu_ns), len(requests) - 1)

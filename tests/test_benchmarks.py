@@ -6,6 +6,7 @@ import gc
 import json
 import operator
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -133,21 +134,24 @@ def test_a_made_process_has_no_more_series_than_are_allowed() -> None:
     assert 100 < len(mine) <= 150
 
 
-@pytest.mark.parametrize("word", ["keep-alive", "close"])
-def test_the_client_counts_what_it_asks_for(word) -> None:
-    """As many answers as requests, whatever is in flight, over connections that are kept and that are not."""
-    from benchmarks.client import Client
+@pytest.mark.component
+@pytest.mark.parametrize("kept", ["keep-alive", "close"])
+def test_wrk_asks_in_turns(kept, tool) -> None:
+    """Each group of turns has each word once, in both orders; connections are kept or not; only whole turns are told."""
+    from benchmarks.wrk import Drive
 
-    answered = []
+    tool("wrk")
+    asked = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one segment for an answer: with two the second waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
-            answered.append((self.path, self.headers["X-Callback"]))
+            asked.append((self.path, self.headers["X-Callback"]))
             self.send_response(200)
             self.send_header("Content-Length", "2")
-            self.send_header("Connection", word)
+            self.send_header("Connection", kept)
             self.end_headers()
             self.wfile.write(b"ok")
 
@@ -157,25 +161,57 @@ def test_the_client_counts_what_it_asks_for(word) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = Client(server.server_port, "route", 3, os.getpid())
     try:
-        blocks = [client.drive(requests, word) for requests, word in ((1, "on"), (7, "empty"), (20, "off"))]
+        drive = Drive(f"http://127.0.0.1:{server.server_port}/route", 3, os.getpid())
+        groups = drive.run(("on", "off"), duration_s=1, turn_ns=40e6, seed=1)
     finally:
-        client.close()
         server.shutdown()
         server.server_close()
-    assert [len(each.latencies_ns) for each in blocks] == [1, 7, 20]
-    assert all(each.elapsed_ns >= max(each.latencies_ns) and each.cpu_ns >= 0 for each in blocks)
-    assert answered == [
-        ("/route", word) for word, times in (("on", 1), ("empty", 7), ("off", 20)) for _ in range(times)
+    assert {path for path, _ in asked} == {"/route"}
+    assert len(groups) > 3
+    assert {tuple(group) for group in groups} == {("on", "off"), ("off", "on")}
+    for word in ("on", "off"):
+        told = [each for group in groups for each in group[word].latencies_ns]
+        assert 0 < len(told) <= sum(1 for _, said in asked if said == word)
+        assert all(0 < each < 40e6 for each in told)
+        assert all(group[word].cpu_ns > 0 for group in groups)
+
+
+@pytest.mark.component
+def test_a_service_that_fails_is_not_measured(tool) -> None:
+    """What wrk says of it is told."""
+    from benchmarks.wrk import Drive
+
+    tool("wrk")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        drive = Drive(f"http://127.0.0.1:{closed.getsockname()[1]}/", 1, os.getpid())
+        with pytest.raises(RuntimeError, match=r"wrk said: .*unable to connect"):
+            drive.run(("on",), duration_s=1, turn_ns=40e6, seed=1)
+
+
+def test_turns_that_wrk_tells_of() -> None:
+    """Of two threads' lines in any order; CPU time is between the ends of the first and the last request of a turn."""
+    from benchmarks.wrk import Side, groups_of
+
+    lines = [
+        "4 off 11 500",
+        "5 on 30 900",
+        "4 off 10 100",
+        "5 on 20 1000",
+        "4 off 12 300",
+        "6 on 9 1100",
+        "6 on 9 1200",
     ]
+    assert groups_of(lines, ("on", "off")) == [{"off": Side([11, 10, 12], 400, 2), "on": Side([30, 20], 100, 1)}]
+    assert groups_of([*lines, "7 off 9 1300"], ("on", "off")) == groups_of(lines, ("on", "off"))
 
 
 def chunk(on_us: list[int], off_us: list[int]) -> dict:
-    from benchmarks.blocks import Side
+    from benchmarks.wrk import Side
 
     return {
-        word: Side([each * 1000 for each in latencies], cpu_ns=1000 * sum(latencies))
+        word: Side([each * 1000 for each in latencies], cpu_ns=1000 * sum(latencies), cpu_requests=len(latencies))
         for word, latencies in (("on", on_us), ("off", off_us))
     }
 
@@ -201,7 +237,7 @@ def test_the_p99_of_blocks_is_of_all_requests_together() -> None:
 
 def test_a_request_says_what_stands_in_gc_callbacks(monkeypatch) -> None:
     """Each word that the turns have, and only that; what is not told stays."""
-    from benchmarks.client import WORDS
+    from benchmarks.blocks import WORDS
     from benchmarks.programs import switch
 
     class Callback:

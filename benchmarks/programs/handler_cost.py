@@ -15,9 +15,8 @@ import time
 
 from werkzeug.test import EnvironBuilder
 
-from benchmarks.blocks import KEPT_SHARE, TURN_REQUESTS, Side, quantile_of
-
-WORDS = ("on", "empty", "off")
+from benchmarks.blocks import KEPT_SHARE, TURN_REQUESTS, WORDS, quantile_of
+from benchmarks.wrk import Side
 
 os.environ["BENCHMARK_GC_OTEL"] = "1"
 
