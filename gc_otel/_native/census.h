@@ -7,6 +7,7 @@
 #define GCO_RECENT_TYPES 256
 #define GCO_WAITING 16
 #define GCO_OWNER_IS_NAME 1u
+#define GCO_NAMED_BITS (1u << 16)
 
 /* Plain containers (dict, list, set) charged to an owner: a type, or the index of a name and GCO_OWNER_IS_NAME below it. */
 typedef struct {
@@ -44,8 +45,28 @@ void gco_walk_know(gco_walk *walk, PyObject *known);
 /* Counts all that the collector tracks.  False: an exception is set.  `walk->failed`: there was no room. */
 bool gco_walk_all(gco_walk *walk);
 
+static inline size_t
+gco_named_bit(const PyObject *object)
+{
+    return gco_hash_pointer(object) % GCO_NAMED_BITS;
+}
+
 /* The object's place in `known`, or SIZE_MAX. */
-size_t gco_walk_place_of(const gco_walk *walk, const PyObject *object);
+static inline size_t
+gco_walk_place_of(const gco_walk *walk, const PyObject *object)
+{
+    size_t bit = gco_named_bit(object);
+    if ((walk->named_bits[bit / 64] >> (bit % 64) & 1) == 0) {
+        return SIZE_MAX;
+    }
+    size_t mask = walk->named_capacity - 1;
+    for (size_t i = gco_hash_pointer(object) & mask; walk->named[i] != NULL; i = (i + 1) & mask) {
+        if (walk->named[i] == object) {
+            return walk->named_index[i];
+        }
+    }
+    return SIZE_MAX;
+}
 
 void gco_walk_free(gco_walk *walk);
 

@@ -62,6 +62,9 @@ gco_type_entry *gco_types_find(gco_types *types, PyObject *object);
 /* Makes room for what is still to be found, and seals the table: from now on finding allocates nothing. */
 bool gco_types_seal(gco_types *types);
 
+/* What all objects of its type have in common, this one among them; `may_ask`: object.__sizeof__() may be called. */
+Py_ssize_t gco_fixed_bytes(PyObject *object, bool may_ask);
+
 /* Bytes of the object's own memory, as its layout says; runs no code of its class. */
 Py_ssize_t gco_shallow_bytes(const gco_type_entry *entry, PyObject *object);
 

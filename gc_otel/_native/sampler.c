@@ -16,9 +16,7 @@
  *   What an examination took is waited for `cost_factor` times over before the next one.
  * - *Same writer* as the recorder's blocks: one callback at a time, in the process that mapped the cells.
  *
- * The estimate.  A sample says how many cycles of each signature stand against how many objects that the collection
- * then freed, and every collection says how many it freed.  So that is multiplied, every few collections, with the
- * proportion in the last ten or so samples of its generation, and added: no estimate ever falls. */
+ * What the estimate is made of: estimate.c. */
 #include "sampler.h"
 
 #include "sequence.h"
@@ -28,21 +26,13 @@
 
 #define ARENA_BYTES ((size_t)16 << 20)
 #define KEPT_BYTES ((size_t)256 << 10) /* more is given back to the kernel after a sample */
-#define REMEMBERED 0.9
 #define WEIGHED_EVERY_NS 250000000ull
-#define COUNTED_LEAST 0.25
 
 /* The first samples of a generation come sooner, so that a young process soon has an estimate. */
 #define EARLY_SAMPLES 30
 #define EARLY_PART 50
 
 #ifndef Py_GIL_DISABLED
-
-static uint64_t *
-row_at(uint64_t *cells, unsigned row)
-{
-    return cells + GCO_CYCLE_SIGNATURE_FIRST + row * GCO_CYCLE_SIGNATURE_STRIDE;
-}
 
 static bool
 has_series(const uint64_t *cells, uint64_t id)
@@ -62,7 +52,7 @@ row_of_signature(gco_sampler *sampler, uint64_t *cells, const char *text)
 {
     unsigned least = GCO_NAMELESS;
     for (unsigned row = 0; row < GCO_CYCLE_SIGNATURE_ENTRIES; row++) {
-        uint64_t *cell = row_at(cells, row);
+        uint64_t *cell = gco_row_at(cells, row);
         if (cell[GCO_CYCLE_SIGNATURE_ID] == 0) {
             least = row; /* rows are filled from the first on: behind an empty one there is none */
             break;
@@ -78,7 +68,7 @@ row_of_signature(gco_sampler *sampler, uint64_t *cells, const char *text)
     if (least == GCO_NAMELESS) {
         return GCO_NAMELESS;
     }
-    uint64_t *cell = row_at(cells, least);
+    uint64_t *cell = gco_row_at(cells, least);
     uint64_t *head = cells + GCO_CYCLES_FIRST;
     gco_begin_write(&head[GCO_CYCLES_SEQUENCE]);
     sampler->estimate[GCO_NAMELESS] += sampler->estimate[least];
@@ -251,64 +241,6 @@ gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t 
     gco_end_write(&head[GCO_CYCLES_SEQUENCE]);
 }
 
-/* What was collected since, in the proportions of the samples.
- *
- * By the objects that the collections freed, against what those that were sampled freed.  Where CPython counts few of the
- * objects that were found, because finalizers free them before it does (generators, coroutines), by the number of
- * collections. */
-static void
-add_pending(gco_sampler *sampler, uint64_t *cells, unsigned generation)
-{
-    uint64_t *head = cells + GCO_CYCLES_FIRST;
-    double samples = sampler->seen_samples[generation], collected = sampler->seen_collected[generation], all = 0;
-    if (sampler->seen_garbage[generation] <= 0) {
-        return; /* it waits for the first sample with garbage in it */
-    }
-    const uint64_t *totals = cells + GCO_GENERATION_FIRST + generation * GCO_GENERATION_STRIDE;
-    uint64_t collections_now = totals[GCO_GENERATION_COLLECTIONS], collected_now = totals[GCO_GENERATION_COLLECTED];
-    bool is_counted = collected >= COUNTED_LEAST * sampler->seen_garbage[generation] && collected > 0;
-    double weight = is_counted ? (double)(collected_now - sampler->weighed_collected[generation]) / collected
-                               : (double)(collections_now - sampler->weighed_collections[generation]) / samples;
-    for (unsigned row = 0; row < GCO_ROWS; row++) {
-        sampler->estimate[row] += weight * sampler->seen[row][generation];
-        all += sampler->estimate[row];
-        if (row != GCO_NAMELESS) {
-            row_at(cells, row)[GCO_CYCLE_SIGNATURE_CYCLES] = (uint64_t)sampler->estimate[row];
-        }
-    }
-    head[GCO_CYCLES_UNNAMED] = (uint64_t)sampler->estimate[GCO_NAMELESS];
-    head[GCO_CYCLES_CYCLES] = (uint64_t)all;
-    sampler->weighed_collections[generation] = collections_now;
-    sampler->weighed_collected[generation] = collected_now;
-}
-
-static void
-remember(double *sum, uint64_t newest)
-{
-    *sum = *sum * REMEMBERED + (double)newest;
-}
-
-static void
-add_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
-{
-    uint64_t *head = cells + GCO_CYCLES_FIRST;
-    remember(&sampler->seen_garbage[generation], sampler->garbage);
-    remember(&sampler->seen_collected[generation], collected);
-    remember(&sampler->seen_samples[generation], 1);
-    for (unsigned row = 0; row < GCO_ROWS; row++) {
-        remember(&sampler->seen[row][generation], sampler->cycles[row]);
-        if (sampler->cycles[row] != 0 && row != GCO_NAMELESS) {
-            uint64_t *cell = row_at(cells, row);
-            cell[GCO_CYCLE_SIGNATURE_SAMPLES]++;
-            cell[GCO_CYCLE_SIGNATURE_SAMPLED_CYCLES] += sampler->cycles[row];
-            cell[GCO_CYCLE_SIGNATURE_SAMPLED_OBJECTS] += sampler->objects[row];
-            cell[GCO_CYCLE_SIGNATURE_LAST_NS] = now_ns;
-        }
-    }
-    head[GCO_CYCLES_SAMPLES + generation]++;
-    head[GCO_CYCLES_GARBAGE + generation] += sampler->garbage;
-}
-
 void
 gco_attend(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns)
 {
@@ -316,10 +248,10 @@ gco_attend(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t 
     gco_begin_write(sequence);
     if (sampler->active) {
         sampler->active = false;
-        add_sample(sampler, cells, generation, collected, now_ns);
+        gco_add_sample(sampler, cells, generation, collected, now_ns);
     }
     for (unsigned i = 0; i < GCO_SAMPLED; i++) {
-        add_pending(sampler, cells, i);
+        gco_add_pending(sampler, cells, i);
     }
     gco_end_write(sequence);
     sampler->attend_ns = now_ns + WEIGHED_EVERY_NS;

@@ -60,6 +60,19 @@ void gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint
 /* In the stop callback from `attend_ns` on, behind the totals: weighs what was collected since, and says what is due. */
 void gco_attend(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns);
 
+/* The cells of a signature. */
+static inline uint64_t *
+gco_row_at(uint64_t *cells, unsigned row)
+{
+    return cells + GCO_CYCLE_SIGNATURE_FIRST + row * GCO_CYCLE_SIGNATURE_STRIDE;
+}
+
+/* What was collected since it was called last, in the proportions of the samples. */
+void gco_add_pending(gco_sampler *sampler, uint64_t *cells, unsigned generation);
+
+/* What the sample of this collection found, beside what CPython then freed. */
+void gco_add_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns);
+
 /* The name of a type as gc_otel.heap.names has it, at most `room` bytes with the NUL; how many without it. */
 size_t gco_type_name(PyTypeObject *type, char *text, size_t room);
 

@@ -1,4 +1,4 @@
-"""The census in Python: the twin of ``_native/heap.c``, for where no extension is built.
+"""The census in Python: the twin of ``_native/heap.c`` and ``holders.c``, for where no extension is built.
 
 The same numbers, slower, and with two differences.  A list holds every object
 while it is counted, so what the program drops meanwhile dies here, in this thread.  Other
@@ -152,7 +152,7 @@ class _Walk:
                 self.charge(kind, type(holder), -share, -size)
             # What several hold is nobody's own: the globals of a module would be read once for each of its functions.
             if not is_one_of(owner, PLAIN) and share * _OWNERS_AT_MOST >= weight * every and depth > 0:
-                inner = every if size > share * _LARGE_BYTES * every else 1  # see heap.c
+                inner = every if size > share * _LARGE_BYTES * every else 1  # see holders.c
                 self.look_into(value, owner, share, inner, depth - 1, claiming=True)
 
     def row_of(self, cls: type) -> list[Any]:
