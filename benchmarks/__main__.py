@@ -83,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="census, holders: a heap of ten million objects too (3 GB); service, run-service: up to sixteen times as many requests",
+        help="census, holders: a heap of ten million objects too (3 GB); service, run-service: up to thirty-two times as many requests",
     )
     parser.add_argument(
         "--only", action="extend", type=_names, metavar="NAME[,NAME...]", help=f"some of {', '.join(BENCHMARKS)}"

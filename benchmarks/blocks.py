@@ -37,9 +37,9 @@ MOST_LOSS: Final = 0.01
 TURN_REQUESTS: Final = 10
 GROUPS: Final = 128
 KEPT_SHARE: Final = 0.99
-_QUICK_S: Final = 1.0
+_QUICK_S: Final = 2.0
 _WARM_UP_S: Final = 5.0  # recorded all the time: the first thirty examinations of cycles follow each other closely
-_WARM_UP_TURN_NS: Final = 50e6
+_WARM_UP_TURN_NS: Final = 500e6  # has requests in it on a busy machine too
 _STARTS: Final = 3
 _P99_RESAMPLES: Final = 200
 
@@ -89,7 +89,7 @@ def _chunks(drive: Drive, case: Case, seed: int, *, quick: bool) -> list[Chunk]:
     turn_ns = TURN_REQUESTS * fmean(each for group in warm for each in group["on"].latencies_ns)
     duration_s = _QUICK_S if quick else case.chunks * GROUPS * len(case.words) * turn_ns / 1e9
     measured = drive.run(case.words, duration_s=duration_s, turn_ns=turn_ns, seed=seed)
-    most = 2 if quick else GROUPS
+    most = 1 if quick else GROUPS
     return [chunk_of(measured[first : first + most]) for first in range(0, len(measured) - most + 1, most)]
 
 

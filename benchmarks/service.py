@@ -20,7 +20,7 @@ def run(*, quick: bool, full: bool = False) -> Result:
 
 
 def compared(name: str, title: str, app: str, *, run_mode: bool, quick: bool, full: bool) -> Result:
-    """Every case; ``full`` takes up to sixteen times as many requests."""
+    """Every case; ``full`` takes up to thirty-two times as many requests."""
     if lacking := missing():
         return skipped(name, title, f"needs {', '.join(lacking)}")
     cases = CASES[:2] if quick else CASES

@@ -190,6 +190,31 @@ def test_a_service_that_fails_is_not_measured(tool) -> None:
             drive.run(("on",), duration_s=1, turn_ns=40e6, seed=1)
 
 
+@pytest.mark.parametrize(
+    ("said", "is_lost"),
+    [
+        ("Socket errors: connect 0, read 0, write 0, timeout 2", False),
+        ("Socket errors: connect 0, read 3, write 0, timeout 0", True),
+        ("Non-2xx or 3xx responses: 7", True),
+        ("PANIC: turns.lua:50: >&2", True),
+    ],
+)
+def test_answers_that_were_lost_are_not_measured(said, is_lost, tmp_path, monkeypatch) -> None:
+    """wrk itself goes on, and ends with 0."""
+    from benchmarks.wrk import Drive
+
+    text, _, redirected = said.partition(" >")
+    (tmp_path / "wrk").write_text(f"#!/bin/sh\necho '{text}' {redirected and '>' + redirected}\n")
+    (tmp_path / "wrk").chmod(0o755)
+    monkeypatch.setenv("GCOTEL_CI_COMPONENTS", str(tmp_path))
+    drive = Drive("http://127.0.0.1:1/", 1, os.getpid())
+    if is_lost:
+        with pytest.raises(RuntimeError, match=text.partition(":")[0]):
+            drive.run(("on",), duration_s=1, turn_ns=40e6, seed=1)
+    else:
+        assert drive.run(("on",), duration_s=1, turn_ns=40e6, seed=1) == []
+
+
 def test_turns_that_wrk_tells_of() -> None:
     """Of two threads' lines in any order; CPU time is between the ends of the first and the last request of a turn."""
     from benchmarks.wrk import Side, groups_of
