@@ -38,6 +38,7 @@ TURN_REQUESTS: Final = 10
 GROUPS: Final = 128
 KEPT_SHARE: Final = 0.99
 _QUICK_S: Final = 2.0
+_QUICK_TURN_REQUESTS: Final = 4  # on a machine that does other things too
 _WARM_UP_S: Final = 5.0  # recorded all the time: the first thirty examinations of cycles follow each other closely
 _WARM_UP_TURN_NS: Final = 500e6  # has requests in it on a busy machine too
 _STARTS: Final = 3
@@ -86,11 +87,13 @@ def _chunks(drive: Drive, case: Case, seed: int, *, quick: bool) -> list[Chunk]:
     """As many as the case wants; a turn is as long as :data:`TURN_REQUESTS` of the warm-up on each connection."""
     warm_up_s = _QUICK_S if quick else _WARM_UP_S
     warm = drive.run(("on",), duration_s=warm_up_s, turn_ns=_WARM_UP_TURN_NS, seed=seed)
-    turn_ns = TURN_REQUESTS * fmean(each for group in warm for each in group["on"].latencies_ns)
+    turn_requests = _QUICK_TURN_REQUESTS if quick else TURN_REQUESTS
+    turn_ns = turn_requests * fmean(each for group in warm for each in group["on"].latencies_ns)
     duration_s = _QUICK_S if quick else case.chunks * GROUPS * len(case.words) * turn_ns / 1e9
     measured = drive.run(case.words, duration_s=duration_s, turn_ns=turn_ns, seed=seed)
-    most = 1 if quick else GROUPS
-    return [chunk_of(measured[first : first + most]) for first in range(0, len(measured) - most + 1, most)]
+    if quick:  # one of all: the kernel brings the CPU time of another process up to date seldom
+        return [chunk_of(measured)]
+    return [chunk_of(measured[first : first + GROUPS]) for first in range(0, len(measured) - GROUPS + 1, GROUPS)]
 
 
 def chunk_of(groups: Sequence[Group]) -> Chunk:
