@@ -1,8 +1,7 @@
 """A service with its recorder in gc.callbacks, and without, in turns of some ten requests that wrk sends.
 
 Two processes of one program differ by a few percent for as long as they live, and a machine changes within a second: both
-are more than what is looked for.  Rounds of wrk with all of library mode on and off, two seconds each, differ by ten
-percent from pair to pair.  So one process is measured, started anew several times, and with every request it is told
+are more than what is looked for, and wrk has no rounds shorter than that.  So one process is measured, started anew several times, and with every request it is told
 whether its recorder stands in gc.callbacks; the turns come in groups of one of each kind, whose order is drawn.  A chunk of
 groups gives one ratio of each figure, in which whatever drifts weighs on both alike.  What is shown is the median of these
 ratios with a bootstrap 90 % interval.
@@ -11,7 +10,7 @@ ratios with a bootstrap 90 % interval.
   ratio is that of the mean latencies.  One request in a hundred, the longest of both sides together, is left out of the
   means: those are the machine's, which are ten times what the others take.  What of ours is as seldom, the monitor's rounds
   and the examinations of cycles, is measured apart, and counted as if the service stood still for it.
-- p99: of all requests together, nothing left out; its interval is found by drawing the chunks anew.
+- p99: of all requests together, but for those that go beyond a turn and so met two words; its interval is found by drawing the chunks anew.
 - CPU time: of all threads of the process, likewise.
 
 Where many collections are the point, a third turn has an empty C function in the recorder's place: CPython makes
@@ -60,12 +59,12 @@ def throughput_ratio(chunk: Chunk, word: str) -> float:
     return bare.mean_ns(most_ns=most_ns) / ours.mean_ns(most_ns=most_ns)
 
 
-def measure(case: Case, app: str, *, run_mode: bool, quick: bool) -> list[Row]:
+def measure(case: Case, *, run_mode: bool, quick: bool) -> list[Row]:
     """Throughput, p99 and CPU time of a request."""
     chunks: list[Chunk] = []
     spent: list[dict[str, float]] = []
     for start in range(1 if quick else _STARTS):
-        with started(case, app, run_mode=run_mode) as service:
+        with started(case, run_mode=run_mode) as service:
             before = _spent(service)
             drive = Drive(f"http://127.0.0.1:{service.port}/{case.route}", case.in_flight, before["pid"])
             chunks += _chunks(drive, case, start, quick=quick)

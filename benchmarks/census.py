@@ -26,6 +26,7 @@ _SMALL_OBJECTS: Final = 100_000
 _LABELS: Final = {
     "collect": "gc.collect()",
     "pause": "census in a child: the process stands still",
+    "cold": "the same where the kernel did not look at the pages before",
     "beside": "the same: CPU time of the process beside that, interruptible",
     "answer": "the same, every holder looked into: until the answer",
     "child_memory": "the same: memory copied",

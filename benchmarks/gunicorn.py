@@ -44,14 +44,14 @@ class Case:
 
 _SYNC: Final = ("sync worker", ("-k", "sync"), 1)
 _THREADS: Final = ("4 threads", ("-k", "gthread", "--threads", "4"), 4)
-_HEALTHY: Final = ("healthy handler", "healthy", ("on", "off"), 20)
-_GC_HEAVY: Final = ("GC-heavy handler", "cycles", ("on", "empty", "off"), 9)
+_HEALTHY: Final = ("healthy handler", "healthy", ("on", "off"))
+_GC_HEAVY: Final = ("GC-heavy handler", "cycles", ("on", "empty", "off"))
 CASES: Final = (
-    Case(*_SYNC, *_HEALTHY, full_factor=8),
-    Case(*_SYNC, *_GC_HEAVY, full_factor=32),
-    Case(*_THREADS, *_HEALTHY, full_factor=2),  # of four times as many requests: a turn has ten on each connection
+    Case(*_SYNC, *_HEALTHY, chunks=20, full_factor=8),
+    Case(*_SYNC, *_GC_HEAVY, chunks=9, full_factor=32),
+    Case(*_THREADS, *_HEALTHY, chunks=5, full_factor=8),  # of four times as many requests: ten on each connection
     # No length decides its p99 within one percent: which of four threads gets the GIL next is most of it.
-    Case(*_THREADS, *_GC_HEAVY, full_factor=2),
+    Case(*_THREADS, *_GC_HEAVY, chunks=2, full_factor=9),
 )
 
 
@@ -62,9 +62,9 @@ class Service:
     port: int
     metrics: str
 
-    def fetch(self, path: str, *, method: str = "GET") -> bytes:
+    def fetch(self, path: str) -> bytes:
         """The body of an answer."""
-        return fetch(f"http://127.0.0.1:{self.port}{path}", method=method)
+        return fetch(f"http://127.0.0.1:{self.port}{path}")
 
 
 def missing() -> list[str]:
@@ -72,9 +72,9 @@ def missing() -> list[str]:
     return [name for name in NEEDS if not is_there(name)] + ([] if find_wrk() else ["wrk"])
 
 
-def fetch(url: str, *, method: str = "GET") -> bytes:
+def fetch(url: str) -> bytes:
     """The body of an answer."""
-    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         body: bytes = answer.read()
         return body
 
@@ -99,12 +99,12 @@ def metrics_beside(_port: int) -> tuple[list[str], str]:
 
 
 @contextmanager
-def started(case: Case, app: str, *, run_mode: bool) -> Iterator[Service]:
+def started(case: Case, *, run_mode: bool) -> Iterator[Service]:
     """The service, recorded and ready."""
     port = free_port()
     launcher, metrics = (metrics_beside if run_mode else metrics_in_service)(port)
     gunicorn = ["-m", "gunicorn", "--workers", "1", "--log-level", "error", "--bind", f"127.0.0.1:{port}"]
-    command = [*launcher, sys.executable, *gunicorn, *case.options, f"benchmarks.programs.{app}:app"]
+    command = [*launcher, sys.executable, *gunicorn, *case.options, "benchmarks.programs.service_app:app"]
     with ExitStack() as stack:
         env = environment(stack.enter_context(flight_folder()), BENCHMARK_GC_OTEL=str(int(not run_mode)))
         process = subprocess.Popen(command, env=env)

@@ -13,4 +13,4 @@ TITLE: Final = "A Flask service under gunicorn: recorded by gc-otel run, over th
 
 def run(*, quick: bool, full: bool = False) -> Result:
     """Both kinds of worker, both handlers."""
-    return compared(NAME, TITLE, "run_app", run_mode=True, quick=quick, full=full)
+    return compared(NAME, TITLE, run_mode=True, quick=quick, full=full)

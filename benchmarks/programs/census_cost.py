@@ -16,11 +16,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import objgraph
 
 import gc_otel
 from gc_otel import _native
+from gc_otel.heap import pages
 from gc_otel.heap.census import take_census_in_child
 from gc_otel.heap.census_child import why_not
 from gc_otel.heap.counting import count_heap
@@ -57,6 +59,12 @@ def census_in_child(samples: dict[str, list[float]]) -> None:
     samples["answer"].append((time.perf_counter_ns() - began_ns) / 1e6)
     samples["child_memory"].append((census.child_memory_bytes or 0) / 2**20)
     samples["after"].append(spent_ms(gc.collect))
+
+
+def census_of_cold_pages(samples: dict[str, list[float]]) -> None:
+    """The same pause where the kernel was not asked to look at the pages before."""
+    with mock.patch.object(pages, "have_looked_at", return_value=None):
+        samples["cold"].append((take_census_in_child().pause_ns or 0) / 1e6)
 
 
 def empty_walk() -> Callable[[], object]:
@@ -97,6 +105,7 @@ def ours(samples: dict[str, list[float]], missing: dict[str, str]) -> dict[str, 
         missing["pause"] = why
     else:
         calls["child"] = lambda: census_in_child(samples)
+        calls["cold child"] = lambda: census_of_cold_pages(samples)
     try:
         calls["floor"] = empty_walk()
     except (OSError, subprocess.CalledProcessError) as error:

@@ -1,4 +1,4 @@
-"""A Flask service with its own OpenTelemetry metrics; with us when BENCHMARK_GC_OTEL is 1, or while it was told so.
+"""A Flask service with its own OpenTelemetry metrics; with us when BENCHMARK_GC_OTEL is 1.
 
 One handler leaves no garbage to speak of, the other a few thousand objects in cycles.
 """
@@ -54,18 +54,6 @@ def cycles() -> Response:
         one, two = Node(), Node()
         one.other, two.other = two, one
     return jsonify(numbers=list(range(20)))
-
-
-@app.post("/recording/<word>")
-def recording(word: str) -> Response:
-    """Record from here on, or no more."""
-    ours = GcInstrumentor()
-    is_on = ours.is_instrumented_by_opentelemetry
-    if word == "on" and not is_on:
-        ours.instrument()
-    elif word == "off" and is_on:
-        ours.uninstrument()
-    return Response(word)
 
 
 @app.get("/spent")

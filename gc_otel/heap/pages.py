@@ -1,6 +1,6 @@
 """The memory of this process as the kernel keeps book of it: pages that are resident, and pages that are its own.
 
-Nothing but two system calls of ``os`` and one for what is read: `measure()` does it around every block.
+Three system calls and nothing more: `measure()` does it around every block.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def have_looked_at() -> None:
     """Have the kernel read what it keeps of each page, while other threads run: a clone right after it is shorter.
 
     A clone reads all of it with the GIL held, one line of memory for each page, and that these are not in the processor's
-    cache is up to half of what it takes (``python -m benchmarks --only census``).  read(2) is called without the GIL.
+    cache is a third of what it takes with a hundred thousand objects, and less with more (``python -m benchmarks --only
+    census``).  read(2) is called without the GIL.
     """
     size_bytes = rss_bytes()
     if size_bytes is not None and size_bytes <= LOOKED_AT_MOST_BYTES:
