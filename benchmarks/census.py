@@ -4,13 +4,12 @@ What `gc-otel census` asks for is counted in a cloned child: the process stands 
 child, and for the monitor's own census, the native walk is one call that holds the GIL.  Naming before and after is Python, which other
 threads can interrupt.  Everything runs in one process on one heap of sessions (an object, its strings, a list, a dict,
 a list in it), in turn, beginning with another one each round; ratios are taken per round.
-`gc.collect()` finds nothing to collect: it is the walk alone.  A walk whose visitor does nothing stands beside: no census
-in one call can be faster than that.
+`gc.collect()` finds nothing to collect: it is the walk alone.  From 3.12 on a walk whose visitor does nothing stands beside:
+no census in one call can be faster than that.
 """
 
 from __future__ import annotations
 
-import sys
 from statistics import median
 from typing import Any, Final
 
@@ -79,13 +78,10 @@ def _rows(objects: int, answer: dict[str, Any], *, but: tuple[str, ...] = ()) ->
 
 
 def _judged(name: str, samples: dict[str, list[float]], ratio: float) -> dict[str, Any]:
-    """By how often objgraph takes as long, and on 3.12 and later by the part of a collection that it is."""
+    """By how often objgraph takes as long, and by the part of a collection that it is."""
     faster = _ratio(samples["objgraph"], samples[name])
-    met = faster >= LEAST_TIMES_FASTER_THAN_OBJGRAPH
-    target = f">= {LEAST_TIMES_FASTER_THAN_OBJGRAPH} x faster than objgraph"
-    if sys.version_info >= (3, 12):
-        met = met and ratio <= MOST_OF_A_COLLECTION
-        target += f", <= {MOST_OF_A_COLLECTION} of a collection"
+    met = faster >= LEAST_TIMES_FASTER_THAN_OBJGRAPH and ratio <= MOST_OF_A_COLLECTION
+    target = f">= {LEAST_TIMES_FASTER_THAN_OBJGRAPH} x faster than objgraph, <= {MOST_OF_A_COLLECTION} of a collection"
     note = f"{faster:.1f} x faster than objgraph"
     if name == "walk" and "floor" in samples:
         note += f" (at most {_ratio(samples['objgraph'], samples['floor']):.1f} could be)"

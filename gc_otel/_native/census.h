@@ -3,6 +3,7 @@
 #define GC_OTEL_CENSUS_H
 
 #include "heap.h"
+#include "tracked.h"
 
 #define GCO_RECENT_TYPES 256
 #define GCO_WAITING 16
@@ -17,6 +18,7 @@ typedef struct {
 } gco_charge;
 
 typedef struct {
+    gco_tracked tracked;
     gco_arena *arena; /* from which all memory is taken, or NULL */
     gco_types types;
     gco_charge *charges;
@@ -30,7 +32,6 @@ typedef struct {
     uint64_t visited, random;
     unsigned long asked_every, every;
     unsigned long to_pass, drawn_every; /* objects before the next one that is looked into, and what that stands for */
-    Py_ssize_t list_refs; /* references to tracked objects that this walk itself holds */
     bool failed;
 } gco_walk;
 
@@ -42,8 +43,8 @@ bool gco_walk_prepare(gco_walk *walk, size_t known, unsigned long asked_every, g
 /* Plain containers in the list `known` are charged under their place in it. */
 void gco_walk_know(gco_walk *walk, PyObject *known);
 
-/* Counts all that the collector tracks.  False: an exception is set.  `walk->failed`: there was no room. */
-bool gco_walk_all(gco_walk *walk);
+/* Counts all that the collector tracks.  `walk->failed`: there was no room. */
+void gco_walk_all(gco_walk *walk);
 
 static inline size_t
 gco_named_bit(const PyObject *object)

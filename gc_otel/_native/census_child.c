@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#if PY_VERSION_HEX >= 0x030c0000 && !defined(Py_GIL_DISABLED)
+#ifndef Py_GIL_DISABLED
 
 static uint64_t
 bits_of(double value)
@@ -56,7 +56,8 @@ count_and_tell(void *context, int fd)
 {
     gco_walk *walk = &((census *)context)->walk;
     gco_walk_know(walk, ((census *)context)->known);
-    if (!gco_walk_all(walk) || walk->failed) {
+    gco_walk_all(walk);
+    if (walk->failed) {
         gco_child_send(fd, GCO_MESSAGE_FAILED, (uint64_t[4]){0}, NULL, 0);
         return;
     }
@@ -94,11 +95,11 @@ gco_start_census(PyObject *Py_UNUSED(module), PyObject *args)
 
 #else
 
-/* Below 3.12 a list of all objects would have to be made in the child, and without a GIL the world be stopped there. */
+/* The world would have to be stopped in the child. */
 PyObject *
 gco_start_census(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
 {
-    PyErr_SetString(PyExc_OSError, "it needs CPython 3.12 or newer, and a GIL");
+    PyErr_SetString(PyExc_OSError, "it needs a GIL");
     return NULL;
 }
 

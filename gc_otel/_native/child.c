@@ -9,15 +9,16 @@
  *   with all arguments 0 their order does not.
  * - *No hook.*  Neither os.register_at_fork() nor pthread_atfork() is run, since nothing in the child needs what they mend.
  * - *No lock.*  Other threads are not there, and what they held stays held.  So the child calls no malloc, no stdio,
- *   nothing of Python but tp_traverse, PyUnstable_GC_VisitObjects() and PyGen_GetCode(), which take none where there is a
- *   GIL, and system calls whose wrappers take no lock.
+ *   nothing of Python but tp_traverse, PyUnstable_GC_VisitObjects(), PyFrame_GetCode() and PyGen_GetCode(), which take
+ *   none where there is a GIL, and system calls whose wrappers take no lock.
  * - *No signal handler.*  All signals are blocked before the clone, and stay so in the child.
  * - *No shared cell.*  The flight file is not mapped there (MADV_DONTFORK).
  * - *No descriptor.*  All but the pipe are closed first: a connection that the parent closes meanwhile must end, and
  *   a port that it frees must be free.  Closing a copy releases no lock of the parent's, POSIX or flock.
  * - *Memory.*  What either of the two writes meanwhile is copied, at worst the whole heap: the caller has looked for that
- *   much room.  The child that looks for cycles writes to no page of the heap; the one that counts adds a reference to
- *   each object while it is visited, and takes it off again.
+ *   much room.  The child that looks for cycles writes to no page of the heap but that of a generator's code; so does the
+ *   one that counts below 3.12, and from there on it adds a reference to each object while it is visited, and takes it off
+ *   again.
  * - *It ends.*  With the thread that made it (PR_SET_PDEATHSIG), at a limit of CPU time, when nobody reads the pipe, or by
  *   gco_end_child().  Where memory runs out it is the first to go (oom_score_adj), and it leaves no core. */
 #include "child.h"

@@ -72,9 +72,8 @@ gco_count_heap(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *result = NULL;
     if (gco_walk_prepare(&walk, (size_t)PyList_GET_SIZE(known), every, NULL)) {
         gco_walk_know(&walk, known);
-        if (gco_walk_all(&walk)) {
-            result = walk.failed ? PyErr_NoMemory() : result_of(&walk);
-        }
+        gco_walk_all(&walk);
+        result = walk.failed ? PyErr_NoMemory() : result_of(&walk);
     }
     gco_walk_free(&walk);
     return result;

@@ -59,28 +59,11 @@ add_untracked(PyObject *object, void *argument)
     bool tracked = PyType_IS_GC(Py_TYPE(object)) && PyObject_IS_GC(object) && PyObject_GC_IsTracked(object);
     if (!tracked && refs < GCO_IMMORTAL) {
         gco_type_entry *entry = gco_types_find(holding->types, object);
-        if (entry != NULL && entry->family != GCO_FRAME) {
+        if (entry != NULL) {
             holding->bytes += (double)gco_shallow_bytes(entry, object) / (double)(refs < 1 ? 1 : refs);
         }
     }
     return 0;
-}
-
-/* The size that was asked for while gathering. */
-static Py_ssize_t
-frame_bytes(const gco_heap *heap, uint32_t index, Py_ssize_t otherwise)
-{
-    uint32_t low = 0, high = heap->frames_used;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (heap->frames[middle].index < index) {
-            low = middle + 1;
-        }
-        else {
-            high = middle;
-        }
-    }
-    return low < heap->frames_used && heap->frames[low].index == index ? heap->frames[low].bytes : otherwise;
 }
 
 /* The object's own memory and its part of what it holds untracked. */
@@ -89,11 +72,7 @@ bytes_of(gco_heap *heap, uint32_t index)
 {
     PyObject *object = heap->objects[index];
     gco_type_entry *entry = gco_types_find(&heap->types, object);
-    holding holding = {&heap->types, 0};
-    if (entry != NULL) {
-        holding.bytes = (double)(entry->family == GCO_FRAME ? frame_bytes(heap, index, entry->fixed_bytes)
-                                                            : gco_shallow_bytes(entry, object));
-    }
+    holding holding = {&heap->types, entry == NULL ? 0 : (double)gco_shallow_bytes(entry, object)};
     traverseproc of_type = Py_TYPE(object)->tp_traverse;
     if (of_type != NULL) {
         (void)of_type(object, add_untracked, &holding);

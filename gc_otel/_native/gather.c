@@ -1,44 +1,19 @@
-/* Pointers to all that the collector examines, and what has to be asked while the GIL is held.  Why it is safe: garbage.h. */
+/* Pointers to all that the collector examines, and the types of them.  Why it is safe: garbage.h. */
 #include "garbage.h"
-
-#include <stdlib.h>
-
-/* One object while gathering, with the GIL: a size that Python code tells is asked for now. */
-static bool
-gather_one(gco_heap *heap, PyObject *object)
-{
-    gco_type_entry *entry = gco_types_find(&heap->types, object);
-    if (entry == NULL || heap->count >= GCO_NO_NODE - 1 ||
-        !gco_arena_grow_last(&heap->arena, heap->objects, ((size_t)heap->count + 1) * sizeof(PyObject *))) {
-        heap->failure = GCO_NO_ROOM;
-        return false;
-    }
-    if (entry->family == GCO_FRAME) {
-        if (heap->frames_used == heap->frames_capacity) {
-            uint32_t capacity = heap->frames_capacity * 2 + 256;
-            gco_sized *bigger = realloc(heap->frames, capacity * sizeof(gco_sized));
-            if (bigger == NULL) {
-                heap->failure = GCO_NO_ROOM;
-                return false;
-            }
-            heap->frames = bigger;
-            heap->frames_capacity = capacity;
-        }
-        heap->frames[heap->frames_used++] = (gco_sized){heap->count, gco_shallow_bytes(entry, object)};
-    }
-    heap->objects[heap->count++] = object;
-    return true;
-}
-
-#if PY_VERSION_HEX >= 0x030c0000
-typedef struct {
-    gco_heap *heap;
-} visitor;
+#include "tracked.h"
 
 static int
 gather(PyObject *object, void *argument)
 {
-    return gather_one(((visitor *)argument)->heap, object);
+    gco_heap *heap = argument;
+    gco_type_entry *entry = gco_types_find(&heap->types, object);
+    if (entry == NULL || heap->count >= GCO_NO_NODE - 1 ||
+        !gco_arena_grow_last(&heap->arena, heap->objects, ((size_t)heap->count + 1) * sizeof(PyObject *))) {
+        heap->failure = GCO_NO_ROOM;
+        return 0;
+    }
+    heap->objects[heap->count++] = object;
+    return 1;
 }
 
 static Py_ssize_t
@@ -51,7 +26,7 @@ length_of_all(PyObject *gc)
 }
 
 /* What gc.freeze() put aside is left out, as the collector leaves it out.  Where it is visited at all it comes
- * last: 3.12.1 and 3.13.0 pass it over, 3.15.2 does not, so the first walk with something frozen finds out. */
+ * last: 3.10 to 3.13.0 pass it over, 3.15.2 does not, so the first walk with something frozen finds out. */
 static bool
 gather_all(gco_heap *heap, PyObject *gc)
 {
@@ -60,36 +35,19 @@ gather_all(gco_heap *heap, PyObject *gc)
     Py_ssize_t count = frozen == NULL ? -1 : PyLong_AsSsize_t(frozen);
     Py_XDECREF(frozen);
     Py_ssize_t listed = count > 0 && frozen_ones == UNKNOWN ? length_of_all(gc) : 0;
-    if (count < 0 || listed < 0) {
+    gco_tracked tracked;
+    if (count < 0 || listed < 0 || !gco_tracked_find(&tracked)) {
         return false;
     }
-    visitor visitor = {heap};
-    PyUnstable_GC_VisitObjects(gather, &visitor);
+    gco_tracked_visit(&tracked, gather, heap);
     if (count > 0 && frozen_ones == UNKNOWN) {
         frozen_ones = (Py_ssize_t)heap->count >= listed + (count + 1) / 2 ? VISITED : PASSED_OVER;
     }
     if (frozen_ones == VISITED) {
         heap->count -= (uint32_t)((uint64_t)count < heap->count ? (uint64_t)count : heap->count);
     }
-    while (heap->frames_used > 0 && heap->frames[heap->frames_used - 1].index >= heap->count) {
-        heap->frames_used--;
-    }
     return true;
 }
-#else
-static bool
-gather_all(gco_heap *heap, PyObject *gc)
-{
-    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL);
-    if (list == NULL) {
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && gather_one(heap, PyList_GET_ITEM(list, i)); i++) {
-    }
-    Py_DECREF(list); /* nobody ran since it was made: no last reference is dropped here */
-    return true;
-}
-#endif
 
 bool
 gco_heap_gather(gco_heap *heap, PyObject *gc)
@@ -118,6 +76,4 @@ gco_heap_free(gco_heap *heap)
 {
     gco_types_free(&heap->types);
     gco_arena_unmap(&heap->arena);
-    free(heap->frames);
-    heap->frames = NULL;
 }

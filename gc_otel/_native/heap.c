@@ -4,8 +4,6 @@
  * layouts and allocates with calloc.  The only Python object made is one int per type, which no collection can
  * start from.  So no other thread runs, nothing dies, and borrowed pointers stay good until the result
  * is built; the types in it are increfed before the first allocation that could start a collection.
- * From 3.12 on PyUnstable_GC_VisitObjects walks, holds the visited object and keeps the collector off;
- * below, a list of all objects holds them, made with the collector off so that making it collects nothing.
  * On free-threaded builds that function stops the world: other threads may have been stopped inside
  * an operation, as they are for a collection, which relies on tp_traverse in the same way.
  *
@@ -164,7 +162,7 @@ gco_walk_prepare(gco_walk *walk, size_t known, unsigned long asked_every, gco_ar
     while (arena != NULL && walk->charge_capacity <= 2 * CHARGES_OF_OWNER * known) {
         walk->charge_capacity *= 2;
     }
-    if (!gco_sizes_prepare()) {
+    if (!gco_sizes_prepare() || !gco_tracked_find(&walk->tracked)) {
         return false;
     }
     walk->charges = take(arena, walk->charge_capacity, sizeof(gco_charge));
@@ -203,40 +201,9 @@ gco_walk_free(gco_walk *walk)
     }
 }
 
-#if PY_VERSION_HEX >= 0x030c0000
-bool
+void
 gco_walk_all(gco_walk *walk)
 {
-    PyUnstable_GC_VisitObjects(visit, walk);
+    gco_tracked_visit(&walk->tracked, visit, walk);
     count_waiting(walk);
-    return true;
 }
-#else
-bool
-gco_walk_all(gco_walk *walk)
-{
-    PyObject *gc = PyImport_ImportModule("gc");
-    if (gc == NULL) {
-        return false;
-    }
-    int was_enabled = PyGC_Disable();
-    PyObject *all = PyObject_CallMethod(gc, "get_objects", NULL);
-    if (was_enabled) {
-        PyGC_Enable();
-    }
-    Py_DECREF(gc);
-    if (all == NULL) {
-        return false;
-    }
-    walk->list_refs = 1;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(all); i++) {
-        if (!visit(PyList_GET_ITEM(all, i), walk)) {
-            break;
-        }
-    }
-    count_waiting(walk);
-    Py_DECREF(all); /* nobody ran since it was made: no last reference is dropped here */
-    walk->list_refs = 0;
-    return true;
-}
-#endif

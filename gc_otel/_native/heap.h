@@ -32,7 +32,6 @@ typedef struct {
     PyTypeObject *type;
     Py_ssize_t fixed_bytes; /* headers, basic size, and inline values where the version has them */
     gco_family family;
-    PyObject *sizeof_method; /* of frames and generators: borrowed from the type */
     uint64_t objects, bytes;         /* tracked by the collector: counted one by one */
     double leaf_objects, leaf_bytes; /* not tracked: shares, found at their holders */
 } gco_type_entry;
@@ -79,17 +78,10 @@ gco_hash_pointer(const void *pointer)
 
 /* The heap of one moment, as examine.c examines it.  Pointers are borrowed: see garbage.h. */
 typedef struct {
-    uint32_t index;
-    Py_ssize_t bytes;
-} gco_sized;
-
-typedef struct {
     gco_arena arena;
     gco_types types;
     PyObject **objects;
     uint32_t count;
-    gco_sized *frames; /* sizes that only Python code tells: asked while that may be done */
-    uint32_t frames_used, frames_capacity;
     bool names_only;     /* nobody asks for bytes */
     const char *failure; /* why it cannot be examined, or NULL */
 } gco_heap;

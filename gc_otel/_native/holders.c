@@ -61,14 +61,11 @@ gco_charge_to(gco_walk *walk, PyTypeObject *kind, uintptr_t owner, double object
 
 /* The part of the object that one reference stands for; 0 for immortal ones, which nobody holds. */
 static double
-share_of(gco_edges *at, PyObject *object, bool tracked)
+share_of(const gco_edges *at, PyObject *object)
 {
     Py_ssize_t refs = Py_REFCNT(object);
     if (refs >= GCO_IMMORTAL) {
         return 0;
-    }
-    if (tracked) {
-        refs -= at->walk->list_refs;
     }
     return at->weight / (double)(refs < 1 ? 1 : refs);
 }
@@ -124,7 +121,7 @@ see_reference(PyObject *object, void *argument)
     if (kind == NULL && tracked) {
         return 0;
     }
-    double share = share_of(at, object, tracked) * (double)at->edge_every;
+    double share = share_of(at, object) * (double)at->edge_every;
     if (share == 0) {
         return 0;
     }

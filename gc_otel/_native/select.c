@@ -5,6 +5,7 @@
  * somebody else holds it too.  Here nothing is held but what is asked for: each function is one C call that
  * never gives the GIL away, with the collector off, and no tuple that only C code or a frame has is in its result. */
 #include "heap.h"
+#include "tracked.h"
 
 #include <stdlib.h>
 
@@ -71,39 +72,17 @@ table_fill(table *table, PyObject *list)
     return true;
 }
 
-/* Calls `see` for every tracked object; false with an exception.  The collector is off. */
-static bool
-for_each(PyObject *gc, int (*see)(PyObject *, void *), void *context)
-{
-#if PY_VERSION_HEX >= 0x030c0000
-    (void)gc;
-    PyUnstable_GC_VisitObjects(see, context);
-#else
-    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL);
-    if (list == NULL) {
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && see(PyList_GET_ITEM(list, i), context); i++) {
-    }
-    Py_DECREF(list); /* nobody ran since it was made: no last reference is dropped here */
-#endif
-    return !PyErr_Occurred();
-}
-
 /* With the collector off: what `work` allocates starts no collection in the middle. */
 static PyObject *
-without_collector(PyObject *(*work)(PyObject *gc, PyObject *list, Py_ssize_t most), PyObject *list, Py_ssize_t most)
+without_collector(PyObject *(*work)(const gco_tracked *tracked, PyObject *list, Py_ssize_t most), PyObject *list,
+                  Py_ssize_t most)
 {
-    PyObject *gc = PyImport_ImportModule("gc");
-    if (gc == NULL) {
-        return NULL;
-    }
+    gco_tracked tracked;
     int was_enabled = PyGC_Disable();
-    PyObject *result = work(gc, list, most);
+    PyObject *result = gco_tracked_find(&tracked) ? work(&tracked, list, most) : NULL;
     if (was_enabled) {
         PyGC_Enable();
     }
-    Py_DECREF(gc);
     return result;
 }
 
@@ -124,7 +103,7 @@ select_one(PyObject *object, void *argument)
 }
 
 static PyObject *
-select_all(PyObject *gc, PyObject *types, Py_ssize_t most)
+select_all(const gco_tracked *tracked, PyObject *types, Py_ssize_t most)
 {
     selection selection = {.most = most};
     PyObject *result = NULL;
@@ -132,7 +111,8 @@ select_all(PyObject *gc, PyObject *types, Py_ssize_t most)
     if (selection.found == NULL) {
         return PyErr_NoMemory();
     }
-    if (table_fill(&selection.types, types) && for_each(gc, select_one, &selection)) {
+    if (table_fill(&selection.types, types)) {
+        gco_tracked_visit(tracked, select_one, &selection);
         Py_ssize_t shown = selection.count < most ? selection.count : most;
         PyObject *list = PyList_New(shown);
         for (Py_ssize_t i = 0; list != NULL && i < shown; i++) {
@@ -219,7 +199,7 @@ look_for_doubtful(PyObject *object, void *argument)
 
 /* Tuples in the making are known by this: no object holds them. */
 static bool
-doubt_tuples(search *search, PyObject *gc)
+doubt_tuples(search *search, const gco_tracked *tracked)
 {
     if (!table_init(&search->doubtful, (size_t)search->used + 1)) {
         PyErr_NoMemory();
@@ -231,7 +211,10 @@ doubt_tuples(search *search, PyObject *gc)
             search->doubtful_used++;
         }
     }
-    return search->doubtful_used == 0 || for_each(gc, look_for_doubtful, search);
+    if (search->doubtful_used > 0) {
+        gco_tracked_visit(tracked, look_for_doubtful, search);
+    }
+    return true;
 }
 
 static PyObject *
@@ -253,7 +236,7 @@ pairs_of(search *search)
 }
 
 static PyObject *
-find_all(PyObject *gc, PyObject *targets, Py_ssize_t most)
+find_all(const gco_tracked *tracked, PyObject *targets, Py_ssize_t most)
 {
     search search = {.list = targets, .most = most};
     PyObject *result = NULL;
@@ -262,8 +245,9 @@ find_all(PyObject *gc, PyObject *targets, Py_ssize_t most)
     if (search.holders == NULL || search.held == NULL) {
         PyErr_NoMemory();
     }
-    else if (table_fill(&search.targets, targets) && for_each(gc, search_one, &search) && doubt_tuples(&search, gc)) {
-        result = pairs_of(&search);
+    else if (table_fill(&search.targets, targets)) {
+        gco_tracked_visit(tracked, search_one, &search);
+        result = doubt_tuples(&search, tracked) ? pairs_of(&search) : NULL;
     }
     table_free(&search.targets);
     table_free(&search.doubtful);

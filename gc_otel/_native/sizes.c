@@ -7,6 +7,8 @@
  * from their length, and the first object of a type is asked for its size. */
 #include "heap.h"
 
+#include <frameobject.h>
+
 #if PY_VERSION_HEX >= 0x030b0000
 typedef struct {
     Py_ssize_t refcount;
@@ -25,6 +27,7 @@ typedef struct {
 static bool dict_layout_known = false, inline_layout_known = false;
 static PyObject *object_sizeof = NULL; /* object.__sizeof__, a C function */
 
+#ifdef Py_TPFLAGS_INLINE_VALUES
 /* By a C function of CPython's own; it makes an int, which no collection can start from. */
 static Py_ssize_t
 size_by(PyObject *sizeof_method, PyObject *object)
@@ -39,7 +42,6 @@ size_by(PyObject *sizeof_method, PyObject *object)
     return bytes;
 }
 
-#ifdef Py_TPFLAGS_INLINE_VALUES
 /* Room for as many values as keys are shared, for their order, and for what is noted of them.  It is part of the object also
  * where a dict has taken its attributes over, which object.__sizeof__() does not say. */
 static Py_ssize_t
@@ -149,20 +151,49 @@ int_digits(PyObject *number)
 #endif
 }
 
-/* What a generator's frame holds beside its fixed part, without asking __sizeof__(). */
+/* Variables and stack of a frame with this code, as __sizeof__() of frames has them. */
 static Py_ssize_t
-variables_bytes(PyObject *generator)
+variables_bytes(const PyCodeObject *code)
 {
-#if PY_VERSION_HEX >= 0x030c0000 && !defined(Py_DEBUG)
-    /* Of coroutines too: their struct is the same, and only builds with assertions look at the type.  The generator
-     * holds the code, so the reference taken off is never the last one. */
-    PyCodeObject *code = PyGen_GetCode((PyGenObject *)generator);
+#if PY_VERSION_HEX >= 0x030b0000
     Py_ssize_t words = code->co_nlocalsplus + code->co_stacksize;
-    Py_DECREF(code);
-    return words * (Py_ssize_t)sizeof(void *);
 #else
+    Py_ssize_t words = code->co_nlocals + PyTuple_GET_SIZE(code->co_cellvars) + PyTuple_GET_SIZE(code->co_freevars) +
+                       code->co_stacksize - 1; /* one is in the struct */
+#endif
+    return words * (Py_ssize_t)sizeof(void *);
+}
+
+/* A frame holds its code, so the reference taken off is never the last one. */
+static Py_ssize_t
+frame_bytes(PyObject *frame)
+{
+    PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)frame);
+    Py_ssize_t bytes = variables_bytes(code);
+    Py_DECREF(code);
+    return bytes;
+}
+
+/* The frame in a generator, beside its fixed part.  Of coroutines too: their struct is the same, and only builds with
+ * assertions look at the type. */
+static Py_ssize_t
+generator_bytes(PyObject *generator)
+{
+#if PY_VERSION_HEX < 0x030b0000
     (void)generator;
-    return 0;
+    return 0; /* its frame is an object by itself */
+#elif PY_VERSION_HEX < 0x030c0000
+    return variables_bytes(((PyGenObject *)generator)->gi_code);
+#else
+#ifdef Py_DEBUG
+    if (!PyGen_CheckExact(generator)) {
+        return 0;
+    }
+#endif
+    PyCodeObject *code = PyGen_GetCode((PyGenObject *)generator);
+    Py_ssize_t bytes = variables_bytes(code);
+    Py_DECREF(code);
+    return bytes;
 #endif
 }
 
@@ -193,9 +224,9 @@ gco_shallow_bytes(const gco_type_entry *entry, PyObject *object)
     case GCO_VARIABLE:
         return fixed + Py_SIZE(object) * entry->type->tp_itemsize;
     case GCO_GENERATOR:
-        return fixed + variables_bytes(object);
+        return fixed + generator_bytes(object);
     case GCO_FRAME:
-        return fixed - entry->type->tp_basicsize + size_by(entry->sizeof_method, object);
+        return fixed + frame_bytes(object);
     default:
         return fixed;
     }

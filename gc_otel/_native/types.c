@@ -26,8 +26,11 @@ family_of(PyTypeObject *type)
     if (PyType_IsSubtype(type, &PyByteArray_Type)) {
         return GCO_BYTEARRAY;
     }
-    if (type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type || type == &PyFrame_Type) {
+    if (type == &PyFrame_Type) {
         return GCO_FRAME; /* they have an item size, and on some versions no count of items */
+    }
+    if (type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type) {
+        return GCO_GENERATOR;
     }
     unsigned long variable = Py_TPFLAGS_TUPLE_SUBCLASS | Py_TPFLAGS_BYTES_SUBCLASS | Py_TPFLAGS_TYPE_SUBCLASS;
     return (type->tp_flags & variable) || type == &PyCode_Type ? GCO_VARIABLE : GCO_PLAIN;
@@ -108,17 +111,6 @@ gco_types_find(gco_types *types, PyObject *object)
     entry->type = Py_TYPE(object);
     entry->fixed_bytes = gco_fixed_bytes(object, !types->sealed);
     entry->family = family_of(entry->type);
-    if (entry->family == GCO_FRAME && types->sealed) {
-        entry->family = entry->type == &PyFrame_Type ? GCO_PLAIN : GCO_GENERATOR;
-    }
-    if (entry->family == GCO_FRAME) {
-        entry->sizeof_method = PyObject_GetAttrString((PyObject *)entry->type, "__sizeof__");
-        if (entry->sizeof_method == NULL) {
-            PyErr_Clear();
-            entry->family = GCO_PLAIN;
-        }
-        Py_XDECREF(entry->sizeof_method); /* a static type holds it */
-    }
     return entry;
 }
 

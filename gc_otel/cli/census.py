@@ -1,9 +1,9 @@
 """Count what is on the heap of a process that runs now, by type; nothing is collected or stopped.
 
 Plain dicts, lists and sets are named by their owner. An estimate is marked with ~; memory that no type explains is
-shown as unattributed. The process must be recorded (gc-otel run). From CPython 3.12 on a child of it, which it does not
-notice, counts, and it pauses only to be cloned: some 5 ms for each million objects. Where there can be no child, or no room
-for one, and with --in-process, it counts itself, and holds its GIL for some 25 ms for each million objects, 60 before 3.12.
+shown as unattributed. The process must be recorded (gc-otel run). A child of it, which it does not notice, counts, and it
+pauses only to be cloned: some 5 ms for each million objects. Where there can be no child, or no room for one, and with
+--in-process, it counts itself, and holds its GIL for some 25 ms for each million objects.
 """
 
 from __future__ import annotations

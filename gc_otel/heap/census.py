@@ -203,9 +203,9 @@ def take_census(*, sample_every: int = 0) -> Census:
 def take_census_in_child(say: Callable[..., object] = lambda *_: None, *, sample_every: int = 1) -> Census:
     """The same, counted in a cloned child: this process stops only to be cloned.
 
-    ``say`` is told a phase several times a second; what it raises ends the child.  NotSupported below CPython 3.12, without
-    the C extension, without Linux, and on a free-threaded interpreter.  Both processes copy what either of them writes to,
-    and the child writes to all of the heap: look for room first.
+    ``say`` is told a phase several times a second; what it raises ends the child.  NotSupported without the C
+    extension, without Linux, and on a free-threaded interpreter.  Both processes copy what either of them writes to,
+    and from CPython 3.12 on the child writes to all of the heap: look for room first.
     """
     from gc_otel.heap.census_child import count_in_child
 

@@ -18,7 +18,6 @@ from gc_otel.heap.counting import ChargeRow, TypeRow
 from gc_otel.heap.tracked import all_types
 
 _SHARES: Final = struct.Struct("=2d")
-_SINCE: Final = (3, 12)
 
 
 @dataclass
@@ -59,8 +58,6 @@ class Told:
 
 def why_not() -> str | None:
     """Why no child can count here, or None."""
-    if sys.version_info < _SINCE:
-        return "it needs CPython 3.12 or newer"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return "it needs a GIL"
     return child.why_not()

@@ -18,9 +18,10 @@ from gc_otel.heap import pages
 from gc_otel.heap.render import readable_bytes
 from gc_otel.sample.cgroup import CGROUP_V2, limit_files, parse_limit
 
-#: The part of the resident memory that may have to be copied while a child reads it, or while it counts references.
+#: The part of the resident memory that may have to be copied while a child reads it, and while a child holds each object
+#: for a moment, as one that counts does from CPython 3.12 on.
 COPIED_SHARE: Final = 0.75
-COPIED_SHARE_OF_CENSUS: Final = 1.0
+COPIED_SHARE_OF_CENSUS: Final = 1.0 if sys.version_info >= (3, 12) else COPIED_SHARE
 #: What the examination itself takes for each object, and there are no more objects than blocks.
 BYTES_FOR_BLOCK: Final = 64
 

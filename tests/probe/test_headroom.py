@@ -7,7 +7,13 @@ import sys
 import pytest
 
 from gc_otel.errors import NotSupported
-from gc_otel.probe.headroom import BYTES_FOR_BLOCK, COPIED_SHARE, check_headroom, check_headroom_of_census
+from gc_otel.probe.headroom import (
+    BYTES_FOR_BLOCK,
+    COPIED_SHARE,
+    COPIED_SHARE_OF_CENSUS,
+    check_headroom,
+    check_headroom_of_census,
+)
 
 MIB = 2**20
 RSS = 1000 * MIB
@@ -86,10 +92,11 @@ def test_the_machine_itself(tree, tmp_path, needed):
 
 
 def test_a_census_may_copy_all_of_it(tree, tmp_path):
-    """Every object's reference count is written to; beyond that it takes nothing to speak of."""
-    tree("proc/meminfo", f"MemAvailable: {RSS // 1024}\n")
+    """Every object's reference count is written to from 3.12 on; beyond that it takes nothing to speak of."""
+    needed_kib = int(RSS * COPIED_SHARE_OF_CENSUS) // 1024
+    tree("proc/meminfo", f"MemAvailable: {needed_kib}\n")
     check_headroom_of_census(tmp_path, rss_bytes=RSS)
-    tree("proc/meminfo", f"MemAvailable: {RSS // 1024 - 1}\n")
+    tree("proc/meminfo", f"MemAvailable: {needed_kib - 1}\n")
     with pytest.raises(NotSupported, match="the machine has"):
         check_headroom_of_census(tmp_path, rss_bytes=RSS)
 

@@ -1,0 +1,129 @@
+"""The native walk over what the collector tracks: everything of every generation, and sizes as the interpreter has them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections import Counter
+
+import pytest
+
+COUNT = 100
+needs_own_walk = pytest.mark.skipif(sys.version_info >= (3, 12), reason="CPython walks from 3.12 on")
+
+
+class Old:
+    """Through two collections."""
+
+
+class Middle:
+    """Through one."""
+
+
+class Young:
+    """Through none."""
+
+
+def generator(first):
+    second = yield first
+    yield second, lambda: first
+
+
+async def coroutine(first):
+    second = await asyncio.sleep(0, first)
+    return first, second
+
+
+async def asynchronous_generator(first):
+    second = await asyncio.sleep(0, first)
+    yield first, second
+
+
+def kept_frame(*arguments, **keywords):
+    first, *others = arguments, keywords, None, None
+    return [sys._getframe(), lambda: (first, others)][0]
+
+
+def counted(extension) -> dict[type, tuple[int, int]]:
+    """Objects and bytes by type."""
+    return {row[0]: row[1:3] for row in extension.count_heap([], 1)[0]}
+
+
+@pytest.mark.usefixtures("quiet_gc")
+def test_every_generation_is_walked(extension) -> None:
+    """In each of the functions that walk."""
+    old = [Old() for _ in range(COUNT)]
+    gc.collect()
+    middle = [Middle() for _ in range(COUNT)]
+    gc.collect(0)
+    young = [Young() for _ in range(COUNT)]
+    wanted = [Old, Middle, Young]
+    found = counted(extension)
+    assert [found[cls][0] for cls in wanted] == [COUNT] * 3
+    selected, count = extension.select_objects(wanted, 4 * COUNT)
+    assert count == 3 * COUNT
+    assert Counter(map(type, selected)) == dict.fromkeys(wanted, COUNT)
+    held = [old[0], middle[0], young[0]]
+    pairs = extension.find_referrers(held, 1000)
+    for place, holder in enumerate((old, middle, young)):
+        assert any(found is holder and held_place == place for found, held_place in pairs)
+
+
+@pytest.mark.usefixtures("quiet_gc")
+@pytest.mark.parametrize("of", [generator, coroutine, asynchronous_generator, kept_frame])
+def test_sizes_of_what_has_a_frame(extension, of) -> None:
+    """As sys.getsizeof() says, which asks the object."""
+    made = list(map(of, range(COUNT)))  # a comprehension has a frame of its own, on some versions
+    kind = type(made[0])
+    before = counted(extension)[kind]
+    made += list(map(of, range(COUNT)))
+    after = counted(extension)[kind]
+    assert after[0] - before[0] == COUNT
+    assert after[1] - before[1] == sum(map(sys.getsizeof, made[COUNT:]))
+    for each in made:
+        if of is coroutine:
+            each.close()
+
+
+@needs_own_walk
+@pytest.mark.usefixtures("quiet_gc")
+@pytest.mark.parametrize("function", ["get_count", "get_threshold"])
+def test_lists_that_are_not_where_they_are_thought_are_not_read(extension, function, monkeypatch) -> None:
+    """What the interpreter tells of itself is compared first, whoever asks."""
+    monkeypatch.setattr(gc, function, lambda: (1, 2, 3))
+    for ask in (
+        lambda: extension.count_heap([], 1),
+        lambda: extension.select_objects([Old], 1),
+        lambda: extension.find_referrers([Old], 1),
+        extension.find_garbage,
+        lambda: extension.start_census([], 1, 1),
+        lambda: extension.start_cycles(1),
+    ):
+        with pytest.raises(OSError, match="not where CPython has them"):
+            ask()
+
+
+@needs_own_walk
+@pytest.mark.parametrize("answer", [list, lambda: ("one", 2, 3), lambda: 1 / 0])
+def test_what_the_comparison_raises_is_raised(extension, answer, monkeypatch) -> None:
+    """And nothing is read."""
+    monkeypatch.setattr(gc, "get_count", answer)
+    with pytest.raises((TypeError, ZeroDivisionError)):
+        extension.count_heap([], 1)
+
+
+@needs_own_walk
+@pytest.mark.usefixtures("quiet_gc")
+def test_thresholds_of_the_program_are_no_obstacle(extension) -> None:
+    """Whatever they are."""
+    before = gc.get_threshold()
+    kept = [Old() for _ in range(COUNT)]
+    try:
+        for thresholds in ((0, 0, 0), (1, 2**31 - 1, 5)):
+            gc.set_threshold(*thresholds)
+            gc.disable()
+            assert counted(extension)[Old][0] == COUNT
+    finally:
+        gc.set_threshold(*before)
+    del kept
