@@ -17,8 +17,8 @@
  *   a port that it frees must be free.  Closing a copy releases no lock of the parent's, POSIX or flock.
  * - *Memory.*  What either of the two writes meanwhile is copied, at worst the whole heap: the caller has looked for that
  *   much room.  The child that looks for cycles writes to no page of the heap but that of a generator's code; so does the
- *   one that counts below 3.12, and from there on it adds a reference to each object while it is visited, and takes it off
- *   again.
+ *   one that counts, unless CPython walks for it (tracked.c): that adds a reference to each object while it is visited, and
+ *   takes it off again.
  * - *It ends.*  With the thread that made it (PR_SET_PDEATHSIG), at a limit of CPU time, when nobody reads the pipe, or by
  *   gco_end_child().  Where memory runs out it is the first to go (oom_score_adj), and it leaves no core. */
 #include "child.h"

@@ -10,7 +10,7 @@
  * Why this is safe in the process itself.  One C call that never gives the GIL away, with the collector off (and its
  * switch put back before anybody else can see it), so that nothing dies between the first pointer and the last
  * use of one.  No finalizer, no weak reference callback, no Python code runs; no flag or header is written, and reference
- * counts only while pointers are gathered, by CPython, and back again.  Without a GIL reference counts are split
+ * counts only where CPython walks while pointers are gathered, and back again.  Without a GIL reference counts are split
  * between threads and some are deferred: refused in Python, see heap/cycles.py.
  *
  * Why it is safe in a cloned child (child.c).  From gco_heap_examine() on there are calls of tp_traverse, which the

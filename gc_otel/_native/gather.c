@@ -16,6 +16,7 @@ gather(PyObject *object, void *argument)
     return 1;
 }
 
+#if PY_VERSION_HEX >= 0x030c0000
 static Py_ssize_t
 length_of_all(PyObject *gc)
 {
@@ -25,27 +26,44 @@ length_of_all(PyObject *gc)
     return length;
 }
 
-/* What gc.freeze() put aside is left out, as the collector leaves it out.  Where it is visited at all it comes
- * last: 3.10 to 3.13.0 pass it over, 3.15.2 does not, so the first walk with something frozen finds out. */
+/* Where CPython walks it may come to what is frozen.  Then that is last: 3.12.1 and 3.13.0 pass it over, 3.15.2 does not, so
+ * the first walk with something frozen finds out. */
 static bool
-gather_all(gco_heap *heap, PyObject *gc)
+gather_as_cpython_walks(gco_heap *heap, const gco_tracked *tracked, PyObject *gc)
 {
     static enum { UNKNOWN, VISITED, PASSED_OVER } frozen_ones = UNKNOWN;
     PyObject *frozen = PyObject_CallMethod(gc, "get_freeze_count", NULL);
     Py_ssize_t count = frozen == NULL ? -1 : PyLong_AsSsize_t(frozen);
     Py_XDECREF(frozen);
     Py_ssize_t listed = count > 0 && frozen_ones == UNKNOWN ? length_of_all(gc) : 0;
-    gco_tracked tracked;
-    if (count < 0 || listed < 0 || !gco_tracked_find(&tracked)) {
+    if (count < 0 || listed < 0) {
         return false;
     }
-    gco_tracked_visit(&tracked, gather, heap);
+    gco_tracked_visit(tracked, GCO_LIST_OLD, gather, heap);
     if (count > 0 && frozen_ones == UNKNOWN) {
         frozen_ones = (Py_ssize_t)heap->count >= listed + (count + 1) / 2 ? VISITED : PASSED_OVER;
     }
     if (frozen_ones == VISITED) {
         heap->count -= (uint32_t)((uint64_t)count < heap->count ? (uint64_t)count : heap->count);
     }
+    return true;
+}
+#endif
+
+/* What gc.freeze() put aside is left out, as the collector leaves it out. */
+static bool
+gather_all(gco_heap *heap, PyObject *gc)
+{
+    gco_tracked tracked;
+    if (!gco_tracked_find(&tracked)) {
+        return false;
+    }
+#if PY_VERSION_HEX >= 0x030c0000
+    if (tracked.lists == NULL) {
+        return gather_as_cpython_walks(heap, &tracked, gc);
+    }
+#endif
+    gco_tracked_visit(&tracked, GCO_LIST_OLD, gather, heap);
     return true;
 }
 

@@ -4,8 +4,8 @@
  * layouts and allocates with calloc.  The only Python object made is one int per type, which no collection can
  * start from.  So no other thread runs, nothing dies, and borrowed pointers stay good until the result
  * is built; the types in it are increfed before the first allocation that could start a collection.
- * On free-threaded builds that function stops the world: other threads may have been stopped inside
- * an operation, as they are for a collection, which relies on tp_traverse in the same way.
+ * On free-threaded builds PyUnstable_GC_VisitObjects() walks and stops the world: other threads may have been stopped
+ * inside an operation, as they are for a collection, which relies on tp_traverse in the same way.
  *
  * What is not tracked is counted at its holders: holders.c. */
 #include "holders.h"
@@ -204,6 +204,6 @@ gco_walk_free(gco_walk *walk)
 void
 gco_walk_all(gco_walk *walk)
 {
-    gco_tracked_visit(&walk->tracked, visit, walk);
+    gco_tracked_visit(&walk->tracked, GCO_LIST_FROZEN, visit, walk);
     count_waiting(walk);
 }

@@ -15,8 +15,7 @@
 #define GCO_SAMPLER_PYTHON 3
 #define GCO_SAMPLER_FREETHREADED 4
 #define GCO_SAMPLER_INCREMENTAL 5
-#define GCO_SAMPLER_AUDITED 6
-#define GCO_SAMPLER_FAILED 7
+#define GCO_SAMPLER_FAILED 6
 #define GCO_DURATION_BOUNDS_NS { 50000ull, 100000ull, 250000ull, 500000ull, 1000000ull, 2500000ull, 5000000ull, 25000000ull, 100000000ull, 500000000ull, 2500000000ull, 10000000000ull }
 
 /* header: written by the process, before its file is renamed into place; at exit what is said of it */

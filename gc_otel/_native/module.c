@@ -56,6 +56,7 @@ static PyMethodDef module_methods[] = {
      "select_objects(types, most): the last tracked objects of these types, and how many there are."},
     {"find_referrers", gco_find_referrers, METH_VARARGS,
      "find_referrers(objects, most): pairs of a holder and the place of what it holds."},
+    {"walk_writes", gco_walk_writes, METH_NOARGS, "Whether a walk over the heap writes to what it visits."},
     {"start_cycles", gco_start_cycles, METH_VARARGS, "The same in a cloned child; see heap/cycles_child.py."},
     {"start_census", gco_start_census, METH_VARARGS, "A census in a cloned child; see heap/census_child.py."},
     {"read_child", gco_read_child, METH_VARARGS, "read_child(fd, timeout_ms): what it says; None: nothing yet."},

@@ -2,17 +2,15 @@
  *
  * Before CPython examines the young objects, this does, by trial deletion as in trial.c, and names what it finds.
  *
- * - *Nobody else runs.*  One C call under the GIL: no bytecode, no finalizer, no attribute of anybody's.  What is called
- *   of Python is gc.get_objects(generation), C code, and only where the program has no audit hooks, which that
- *   function would call: PySys_Audit() with an argument that cannot be built returns before the first hook, and 0
- *   where there is none.  Without a GIL it is not compiled in.
- * - *No collection is disturbed.*  CPython's `collecting` flag is set: nothing here can start one.  The lists are
- *   released before the first reference count is read, and before CPython reads one; each object is held by somebody else,
- *   since nobody ran in between, so none dies.  Counts of allocations are reset after the start callbacks.
+ * - *Nobody else runs.*  One C call under the GIL: no bytecode, no finalizer, no audit hook, no attribute of anybody's.
+ *   Without a GIL it is not compiled in.
+ * - *No collection is disturbed.*  Nothing is allocated, held or written to: the collector's lists of young objects are read
+ *   where they are, which is decided when sampling begins (tracked.c) and never changes.  CPython merges them after the
+ *   start callbacks.
  * - *No reference is kept.*  Pointers live in an arena that is wiped before this returns; of types their names are
  *   kept, as text.
- * - *No memory of Python's allocators* but the lists: the arena is mapped beforehand, the table of types made beforehand and sealed.
- * - *Bounded.*  More objects than `objects_most` are not examined, and where gc.get_count() says so not even listed.
+ * - *No memory of Python's allocators*: the arena is mapped beforehand, the table of types made beforehand and sealed.
+ * - *Bounded.*  More objects than `objects_most` are not examined, and where gc.get_count() says so not even looked at.
  *   What an examination took is waited for `cost_factor` times over before the next one.
  * - *Same writer* as the recorder's blocks: one callback at a time, in the process that mapped the cells.
  *
@@ -117,51 +115,34 @@ note_component(void *context, const gco_heap *Py_UNUSED(heap), gco_type_entry *c
     return true;
 }
 
-/* Whether the program has audit hooks: see above. */
-static bool
-is_audited(void)
+typedef struct {
+    gco_heap *heap;
+    uint64_t most;
+    bool too_many;
+} listing;
+
+static int
+list_one(PyObject *object, void *argument)
 {
-    if (PySys_Audit("gc_otel.sample", "O", NULL) == 0) {
-        return false;
+    listing *listing = argument;
+    gco_heap *heap = listing->heap;
+    if (heap->count == listing->most ||
+        !gco_arena_grow_last(&heap->arena, heap->objects, ((size_t)heap->count + 1) * sizeof(PyObject *))) {
+        listing->too_many = true;
+        return 0;
     }
-    PyErr_Clear();
-    return true;
+    heap->objects[heap->count++] = object;
+    return 1;
 }
 
-typedef enum { LISTED, TOO_MANY, NO_LIST } listing;
-
-/* The young objects as borrowed pointers in the arena. */
-static listing
-list_young(gco_sampler *sampler, gco_heap *heap, unsigned generation)
+/* The young objects as borrowed pointers in the arena; false where they are too many. */
+static bool
+list_young(const gco_sampler *sampler, gco_heap *heap, unsigned generation)
 {
-    PyObject *lists[GCO_SAMPLED] = {NULL};
-    uint64_t count = 0;
-    listing result = LISTED;
-    for (unsigned i = 0; i <= generation && result == LISTED; i++) {
-        lists[i] = PyObject_Vectorcall(sampler->get_objects, &sampler->numbers[i], 1, NULL);
-        if (lists[i] == NULL || !PyList_CheckExact(lists[i])) {
-            PyErr_Clear();
-            result = NO_LIST;
-            break;
-        }
-        count += (uint64_t)PyList_GET_SIZE(lists[i]);
-        result = count > sampler->objects_most ? TOO_MANY : LISTED;
-    }
-    if (result == LISTED) {
-        heap->objects = gco_arena_take(&heap->arena, (count + 1) * sizeof(PyObject *));
-        result = heap->objects == NULL ? TOO_MANY : LISTED;
-    }
-    for (unsigned i = 0; i <= generation && result == LISTED; i++) {
-        size_t size = (size_t)PyList_GET_SIZE(lists[i]);
-        if (size > 0) { /* an empty list has no items to point at */
-            memcpy(heap->objects + heap->count, ((PyListObject *)lists[i])->ob_item, size * sizeof(PyObject *));
-        }
-        heap->count += (uint32_t)size;
-    }
-    for (unsigned i = 0; i <= generation; i++) {
-        Py_XDECREF(lists[i]);
-    }
-    return result;
+    listing listing = {heap, sampler->objects_most, false};
+    heap->objects = gco_arena_take(&heap->arena, 0);
+    gco_tracked_visit(&sampler->tracked, (int)generation, list_one, &listing);
+    return !listing.too_many;
 }
 
 static void
@@ -211,11 +192,6 @@ gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t 
         put_off(sampler, generation, began_ns, 0);
         return;
     }
-    if (is_audited()) { /* a hook is never taken out again */
-        end_sampling(sampler);
-        head[GCO_CYCLES_STATE] = GCO_SAMPLER_AUDITED;
-        return;
-    }
     gco_heap heap = {.arena = sampler->arena, .types = sampler->types, .names_only = true};
     uint64_t garbage = 0;
     double bytes = 0;
@@ -224,8 +200,7 @@ gco_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t 
     memset(sampler->kinds, 0, sizeof(sampler->kinds));
     sampler->cells = cells;
     gco_report report = {sampler, note_component, gco_tell_nobody};
-    sampler->active = list_young(sampler, &heap, generation) == LISTED &&
-                      gco_heap_examine(&heap, &report, &garbage, &bytes);
+    sampler->active = list_young(sampler, &heap, generation) && gco_heap_examine(&heap, &report, &garbage, &bytes);
     sampler->garbage = garbage;
     sampler->cells = NULL;
     clean(sampler, heap.arena.used);
@@ -267,20 +242,14 @@ bool
 gco_sampler_begin(gco_sampler *sampler, const uint64_t *cells, uint64_t cost_factor, uint64_t least_interval_ns,
                   uint64_t objects_most)
 {
-    if (sampler->get_objects == NULL) {
-        PyObject *gc = PyImport_ImportModule("gc");
-        sampler->get_objects = gc == NULL ? NULL : PyObject_GetAttrString(gc, "get_objects");
-        Py_XDECREF(gc);
-        for (long i = 0; i < GCO_SAMPLED; i++) {
-            Py_XSETREF(sampler->numbers[i], PyLong_FromLong(i));
-        }
+    if (sampler->arena.memory == NULL) {
         void *memory = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory != MAP_FAILED) {
             sampler->arena = (gco_arena){memory, ARENA_BYTES, 0};
         }
-        if (sampler->get_objects == NULL || sampler->numbers[1] == NULL || memory == MAP_FAILED ||
-            !gco_types_init(&sampler->types) || !gco_types_seal(&sampler->types)) {
-            PyErr_Clear();
+        bool are_found = gco_tracked_find(&sampler->tracked) && sampler->tracked.lists != NULL;
+        PyErr_Clear();
+        if (!are_found || memory == MAP_FAILED || !gco_types_init(&sampler->types) || !gco_types_seal(&sampler->types)) {
             gco_sampler_free(sampler);
             return false;
         }
@@ -335,10 +304,6 @@ void
 gco_sampler_free(gco_sampler *sampler)
 {
     end_sampling(sampler);
-    Py_CLEAR(sampler->get_objects);
-    for (unsigned i = 0; i < GCO_SAMPLED; i++) {
-        Py_CLEAR(sampler->numbers[i]);
-    }
     gco_types_free(&sampler->types);
     gco_arena_unmap(&sampler->arena);
 }

@@ -4,6 +4,7 @@
 
 #include "heap.h"
 #include "native.h"
+#include "tracked.h"
 
 /* Generations that are sampled: 0 and 1. */
 #define GCO_SAMPLED 2
@@ -28,9 +29,8 @@ typedef struct {
     unsigned taken[GCO_SAMPLED]; /* samples, counted up to some */
     uint64_t random;
     uint64_t cost_factor, least_interval_ns, objects_most;
-    PyObject *get_objects;
-    PyObject *numbers[GCO_SAMPLED]; /* 0 and 1 */
 
+    gco_tracked tracked; /* where the young objects are */
     gco_arena arena;
     gco_types types;
 
@@ -49,7 +49,8 @@ typedef struct {
 } gco_sampler;
 
 /* Begins to sample: at most one part in `cost_factor` of the time, no sample of a generation sooner than
- * `least_interval_ns` after the one before, none of more than `objects_most` objects.  False without memory. */
+ * `least_interval_ns` after the one before, none of more than `objects_most` objects.  False without memory, and where the
+ * collector's lists cannot be read. */
 bool gco_sampler_begin(gco_sampler *sampler, const uint64_t *cells, uint64_t cost_factor, uint64_t least_interval_ns,
                        uint64_t objects_most);
 void gco_sampler_free(gco_sampler *sampler);

@@ -112,7 +112,7 @@ select_all(const gco_tracked *tracked, PyObject *types, Py_ssize_t most)
         return PyErr_NoMemory();
     }
     if (table_fill(&selection.types, types)) {
-        gco_tracked_visit(tracked, select_one, &selection);
+        gco_tracked_visit(tracked, GCO_LIST_FROZEN, select_one, &selection);
         Py_ssize_t shown = selection.count < most ? selection.count : most;
         PyObject *list = PyList_New(shown);
         for (Py_ssize_t i = 0; list != NULL && i < shown; i++) {
@@ -212,7 +212,7 @@ doubt_tuples(search *search, const gco_tracked *tracked)
         }
     }
     if (search->doubtful_used > 0) {
-        gco_tracked_visit(tracked, look_for_doubtful, search);
+        gco_tracked_visit(tracked, GCO_LIST_FROZEN, look_for_doubtful, search);
     }
     return true;
 }
@@ -246,7 +246,7 @@ find_all(const gco_tracked *tracked, PyObject *targets, Py_ssize_t most)
         PyErr_NoMemory();
     }
     else if (table_fill(&search.targets, targets)) {
-        gco_tracked_visit(tracked, search_one, &search);
+        gco_tracked_visit(tracked, GCO_LIST_FROZEN, search_one, &search);
         result = doubt_tuples(&search, tracked) ? pairs_of(&search) : NULL;
     }
     table_free(&search.targets);

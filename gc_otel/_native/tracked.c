@@ -1,43 +1,31 @@
-/* Every object that the collector tracks: PyUnstable_GC_VisitObjects() from 3.12 on, the collector's own lists below.
+/* Every object that the collector tracks, by the collector's own lists.
  *
- * Why not gc.get_objects() below 3.12.  Its list has to be allocated, which a cloned child must not do, and holds a
- * reference to each object: two writes to each of them, and three fifths of the time of a census.
+ * Why not PyUnstable_GC_VisitObjects(), which 3.12 and later have.  It holds each object while it is visited: two writes to
+ * each of them, so that a cloned child copies the whole heap; and up to 3.13 it passes over what gc.freeze() put aside.
+ * Why not gc.get_objects().  Its list holds a reference to each object too, and has to be allocated, which a child must not do.
  *
- * Why the lists may be read.  3.10 and 3.11 get no new layouts any more, and nothing is believed before it was compared.  An
- * object that was tracked this moment is the last of the youngest generation (_PyObject_GC_TRACK), so its `next` is that
- * generation's head, the first of three in the interpreter's state.  Behind them is a pointer to just this head
- * (struct _gc_runtime_state), and beside them are the thresholds and counts that gc.get_threshold() and gc.get_count() tell.
- * Where one of these differs there is no walk, and who asked is told so.
+ * Why the lists may be read.  Nothing is believed before it was compared.  An object that was tracked this moment is the
+ * last of the youngest generation (_PyObject_GC_TRACK), so its `next` is that generation's head: the first of three in the
+ * interpreter's state (struct _gc_runtime_state), and behind them, up to 3.13 with a pointer to just this head between, is
+ * that of the frozen objects.  The pointer has to be there, the thresholds and counts beside the heads have to be those
+ * that gc.get_threshold() and gc.get_count() tell, and each head has to be its neighbours' neighbour.  Before the numbers
+ * agree nothing is read but the state, some hundred bytes from the head on, and it is longer than that.  Where one thing differs
+ * CPython walks; below 3.12 nothing does, and who asked is told so.  The incremental collector has the same lists, in
+ * another sense, and marks in `next` too.
  *
- * In the middle of a collection, when a finalizer or a callback of it lets other threads run, the heads are whole: what is
- * reachable was merged, what is not is in a list of the collector's own.  gc.get_objects() sees no more than that. */
+ * In the middle of a collection, when a finalizer or a callback of it lets other threads run, the lists are whole: what is
+ * reachable was merged, what is not is in a list of the collector's own.  gc.get_objects() sees no more than that.
+ *
+ * Without a GIL there are no such lists. */
 #include "tracked.h"
-
-#if PY_VERSION_HEX >= 0x030c0000
-
-bool
-gco_tracked_find(gco_tracked *tracked)
-{
-    tracked->generations = NULL;
-    return true;
-}
-
-void
-gco_tracked_visit(const gco_tracked *Py_UNUSED(tracked), gco_visitor visit, void *context)
-{
-    PyUnstable_GC_VisitObjects(visit, context);
-}
-
-#else
 
 #include <stdint.h>
 
 #define GENERATIONS 3
 
-/* PyGC_Head: it stands before each object. */
-typedef struct head {
-    const struct head *next;
-    uintptr_t previous; /* with flags in it */
+/* PyGC_Head: it stands before each object.  Both are pointers with marks in their lowest bits. */
+typedef struct {
+    uintptr_t next, previous;
 } head;
 
 typedef struct {
@@ -47,8 +35,19 @@ typedef struct {
 
 typedef struct {
     generation generations[GENERATIONS];
+#if PY_VERSION_HEX < 0x030e0000
     const head *youngest;
+#endif
+    generation frozen;
 } collector;
+
+static inline const head *
+unmarked(uintptr_t pointer)
+{
+    return (const head *)(pointer & ~(uintptr_t)3);
+}
+
+#ifndef Py_GIL_DISABLED
 
 /* Whether the three numbers are what gc's function tells: -1 with an exception. */
 static int
@@ -64,20 +63,36 @@ agree(PyObject *gc, const char *function, const int numbers[GENERATIONS])
     return status == 1 ? told[0] == numbers[0] && told[1] == numbers[1] && told[2] == numbers[2] : status;
 }
 
-/* Counts first: the tuple that tells them is one object more. */
+static bool
+is_list(const head *list)
+{
+    return unmarked(unmarked(list->previous)->next) == list && unmarked(unmarked(list->next)->previous) == list;
+}
+
+/* Counts first: the tuple that tells them is one object more.  No pointer is followed before the numbers agree. */
 static int
 is_collector(PyObject *gc, const collector *found)
 {
+#if PY_VERSION_HEX < 0x030e0000
     if (found->youngest != &found->generations[0].head) {
         return 0;
     }
+#endif
     int counts[GENERATIONS], thresholds[GENERATIONS];
     for (int i = 0; i < GENERATIONS; i++) {
         counts[i] = found->generations[i].count;
         thresholds[i] = found->generations[i].threshold;
     }
     int status = agree(gc, "get_count", counts);
-    return status == 1 ? agree(gc, "get_threshold", thresholds) : status;
+    status = status == 1 ? agree(gc, "get_threshold", thresholds) : status;
+    if (status != 1) {
+        return status;
+    }
+    bool are_lists = is_list(&found->frozen.head);
+    for (int i = 0; i < GENERATIONS; i++) {
+        are_lists = are_lists && is_list(&found->generations[i].head);
+    }
+    return are_lists;
 }
 
 bool
@@ -86,25 +101,47 @@ gco_tracked_find(gco_tracked *tracked)
     PyObject *gc = PyImport_ImportModule("gc"), *newest = gc == NULL ? NULL : PyList_New(0);
     int status = -1;
     if (newest != NULL) {
-        tracked->generations = ((const head *)newest - 1)->next;
-        status = is_collector(gc, tracked->generations);
-        if (status == 0) {
-            PyErr_SetString(PyExc_OSError, "the collector's lists are not where CPython has them");
-        }
+        tracked->lists = unmarked(((const head *)newest - 1)->next);
+        status = is_collector(gc, tracked->lists);
+    }
+    if (status == 0) {
+        tracked->lists = NULL;
+#if PY_VERSION_HEX < 0x030c0000
+        PyErr_SetString(PyExc_OSError, "the collector's lists are not where CPython has them");
+        status = -1;
+#endif
     }
     Py_XDECREF(newest);
     Py_XDECREF(gc);
-    return status == 1;
+    return status >= 0;
 }
 
-void
-gco_tracked_visit(const gco_tracked *tracked, gco_visitor visit, void *context)
+#else
+
+bool
+gco_tracked_find(gco_tracked *tracked)
 {
-    const generation *generations = tracked->generations;
-    for (int i = 0; i < GENERATIONS; i++) {
-        const head *end = &generations[i].head;
-        for (const head *at = end->next; at != end; at = at->next) {
-            __builtin_prefetch(at->next);
+    tracked->lists = NULL;
+    return true;
+}
+
+#endif
+
+void
+gco_tracked_visit(const gco_tracked *tracked, int last, gco_visitor visit, void *context)
+{
+    const collector *found = tracked->lists;
+#if PY_VERSION_HEX >= 0x030c0000
+    if (found == NULL) {
+        PyUnstable_GC_VisitObjects(visit, context);
+        return;
+    }
+#endif
+    for (int i = 0; i <= last; i++) {
+        const head *list = i == GCO_LIST_FROZEN ? &found->frozen.head : &found->generations[i].head;
+        for (const head *at = unmarked(list->next), *next; at != list; at = next) {
+            next = unmarked(at->next);
+            __builtin_prefetch(next);
             if (!visit((PyObject *)(at + 1), context)) {
                 return;
             }
@@ -112,4 +149,9 @@ gco_tracked_visit(const gco_tracked *tracked, gco_visitor visit, void *context)
     }
 }
 
-#endif
+PyObject *
+gco_walk_writes(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    gco_tracked tracked;
+    return gco_tracked_find(&tracked) ? PyBool_FromLong(tracked.lists == NULL) : NULL;
+}

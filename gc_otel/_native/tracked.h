@@ -10,15 +10,22 @@
 /* 0: no more of them. */
 typedef int (*gco_visitor)(PyObject *object, void *context);
 
-/* Where this interpreter's collector keeps them: nothing has to be known from 3.12 on. */
+/* Where this interpreter's collector has its lists; NULL: CPython walks them, and holds each object while it is visited. */
 typedef struct {
-    const void *generations;
+    const void *lists;
 } gco_tracked;
 
 /* With the GIL; makes objects, so a collection may start here and not later.  False: an exception is set. */
 bool gco_tracked_find(gco_tracked *tracked);
 
-/* The caller sees to it that nothing is made or dies meanwhile: it keeps the GIL and the collector off, or is a child. */
-void gco_tracked_visit(const gco_tracked *tracked, gco_visitor visit, void *context);
+/* The collector's lists, in the order in which they are walked: three generations, and what gc.freeze() put aside. */
+enum { GCO_LIST_YOUNG, GCO_LIST_MIDDLE, GCO_LIST_OLD, GCO_LIST_FROZEN };
+
+/* Those from the youngest to `last`; where CPython walks, it walks what it has.  The caller sees to it that nothing is made or
+ * dies meanwhile: it keeps the GIL and the collector off, or is a child. */
+void gco_tracked_visit(const gco_tracked *tracked, int last, gco_visitor visit, void *context);
+
+/* Whether a walk here writes to what it visits. */
+PyObject *gco_walk_writes(PyObject *module, PyObject *ignored);
 
 #endif

@@ -95,7 +95,7 @@ class CycleSample:
     An estimate: from ``samples`` collections (by generation, as ``garbage``, the objects found in them) to all young
     ones, by the objects that these collected.  Cycles that grow old enough for a full collection are not in it.
     ``state`` says why there is none: ``off``, ``python`` (no native recorder), ``freethreaded``, ``incremental``,
-    ``audited`` (the program has audit hooks, which it would call inside a collection), ``failed`` (no memory).
+    ``failed`` (no memory, or the collector's lists are not where CPython has them).
     ``unnamed`` is the part of ``cycles`` whose signatures gave way to others.
     """
 

@@ -419,7 +419,7 @@ CYCLES: Final = Block(
     ),
 )
 
-CYCLES_STATES: Final = ("unknown", "off", "on", "python", "freethreaded", "incremental", "audited", "failed")
+CYCLES_STATES: Final = ("unknown", "off", "on", "python", "freethreaded", "incremental", "failed")
 
 CYCLE_SIGNATURE: Final = Block(
     "cycle_signature",

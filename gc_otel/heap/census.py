@@ -204,8 +204,8 @@ def take_census_in_child(say: Callable[..., object] = lambda *_: None, *, sample
     """The same, counted in a cloned child: this process stops only to be cloned.
 
     ``say`` is told a phase several times a second; what it raises ends the child.  NotSupported without the C
-    extension, without Linux, and on a free-threaded interpreter.  Both processes copy what either of them writes to,
-    and from CPython 3.12 on the child writes to all of the heap: look for room first.
+    extension, without Linux, and on a free-threaded interpreter.  Both processes copy what either of them writes to: look
+    for room first.
     """
     from gc_otel.heap.census_child import count_in_child
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gc_otel import _native
 from gc_otel.errors import NotSupported
 from gc_otel.heap import child, pages
 from gc_otel.heap.child import CHARGE, DEADLINE_S, END, IN_PROCESS, TYPE, Numbers, Say, Spent, ask_child
@@ -61,6 +62,12 @@ def why_not() -> str | None:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return "it needs a GIL"
     return child.why_not()
+
+
+def holds_what_it_counts() -> bool:
+    """Whether the child writes to each object that it counts, so that all memory of the heap is copied."""
+    extension, _ = _native.load()
+    return extension is None or bool(extension.walk_writes())
 
 
 def count_in_child(

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from gc_otel.errors import NotSupported
-from gc_otel.heap import pages
+from gc_otel.heap import census_child, pages
 from gc_otel.heap.render import readable_bytes
 from gc_otel.sample.cgroup import CGROUP_V2, limit_files, parse_limit
 
 #: The part of the resident memory that may have to be copied while a child reads it, and while a child holds each object
-#: for a moment, as one that counts does from CPython 3.12 on.
+#: for a moment, as one that counts does where CPython has to walk for it.
 COPIED_SHARE: Final = 0.75
-COPIED_SHARE_OF_CENSUS: Final = 1.0 if sys.version_info >= (3, 12) else COPIED_SHARE
+COPIED_SHARE_OF_HOLDING: Final = 1.0
 #: What the examination itself takes for each object, and there are no more objects than blocks.
 BYTES_FOR_BLOCK: Final = 64
 
@@ -41,8 +41,9 @@ def check_headroom(root: Path = Path("/"), *, rss_bytes: int | None = None) -> N
 
 
 def check_headroom_of_census(root: Path = Path("/"), *, rss_bytes: int | None = None) -> None:
-    """NotSupported where a child that counts could."""
-    _check_child(root, int(COPIED_SHARE_OF_CENSUS * _known(rss_bytes)))
+    """NotSupported where a child that counts could; OSError where the heap cannot be walked at all."""
+    share = COPIED_SHARE_OF_HOLDING if census_child.holds_what_it_counts() else COPIED_SHARE
+    _check_child(root, int(share * _known(rss_bytes)))
 
 
 def _check_child(root: Path, needed_bytes: int) -> None:

@@ -338,5 +338,5 @@ def test_it_says_how_the_heap_is_looked_at():
     assert "none is taken; none was taken yet" in _heap_lines(state="costly", taken_ns=0, due_ns=layout.ABSENT)[0]
     lost = (SimpleNamespace(name="app.Lost", objects=2),)
     assert "2 objects in gc.garbage (2 x app.Lost)" in _heap_lines(garbage_objects=2, garbage=lost)[1]
-    assert "audit hooks" in _heap_lines(cycles_state="audited")[1]
+    assert "no cycle sampler" in _heap_lines(cycles_state="failed")[1]
     assert "5 sampled collections" in _heap_lines(cycles_samples=(5, 0, 0))[1]

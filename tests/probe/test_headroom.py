@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from gc_otel.errors import NotSupported
+from gc_otel.heap import census_child
 from gc_otel.probe.headroom import (
     BYTES_FOR_BLOCK,
     COPIED_SHARE,
-    COPIED_SHARE_OF_CENSUS,
+    COPIED_SHARE_OF_HOLDING,
     check_headroom,
     check_headroom_of_census,
 )
@@ -91,9 +92,11 @@ def test_the_machine_itself(tree, tmp_path, needed):
         check_headroom(tmp_path, rss_bytes=RSS)
 
 
-def test_a_census_may_copy_all_of_it(tree, tmp_path):
-    """Every object's reference count is written to from 3.12 on; beyond that it takes nothing to speak of."""
-    needed_kib = int(RSS * COPIED_SHARE_OF_CENSUS) // 1024
+@pytest.mark.parametrize(("holds", "share"), [(True, COPIED_SHARE_OF_HOLDING), (False, COPIED_SHARE)])
+def test_a_census_may_copy_all_of_it(holds, share, tree, tmp_path, monkeypatch):
+    """Where every object's reference count is written to; beyond that it takes nothing to speak of."""
+    monkeypatch.setattr(census_child, "holds_what_it_counts", lambda: holds)
+    needed_kib = int(RSS * share) // 1024
     tree("proc/meminfo", f"MemAvailable: {needed_kib}\n")
     check_headroom_of_census(tmp_path, rss_bytes=RSS)
     tree("proc/meminfo", f"MemAvailable: {needed_kib - 1}\n")

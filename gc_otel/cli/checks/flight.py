@@ -141,8 +141,7 @@ _CYCLES_WORDS = {
     "python": "no cycle sampler: it needs the native recorder",
     "freethreaded": "no cycle sampler: without a GIL reference counts are split between threads",
     "incremental": "no cycle sampler: this collector is incremental",
-    "audited": "no cycle sampler: the program has audit hooks, which it would call inside a collection",
-    "failed": "no cycle sampler: its memory could not be had",
+    "failed": "no cycle sampler: its memory could not be had, or the collector's lists are not where CPython has them",
 }
 
 
