@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gc_otel.config import SETTINGS, render
 from gc_otel.otel.catalog import CATALOG, Metric
 from gc_otel.otel.exporter_catalog import EXPORTER_CATALOG
 from gc_otel.otel.service_catalog import SERVICE_CATALOG
+from gc_otel.settings import SETTINGS, render
 
 README = Path(__file__).parent.parent / "README.md"
 

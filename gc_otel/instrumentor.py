@@ -9,12 +9,14 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.metrics import MeterProvider, get_meter_provider
 
-from gc_otel.config import SETTINGS, Config
+from gc_otel.config import Config
 from gc_otel.errors import NotSupported
 from gc_otel.otel.instruments import Publisher, publisher_on
 from gc_otel.probe import probe
 from gc_otel.probe.autoload import start_if_asked
+from gc_otel.probe.faults import say
 from gc_otel.record import replace
+from gc_otel.settings import SETTINGS
 
 
 @dataclass
@@ -58,7 +60,7 @@ class GcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # opentelemetry-i
         except NotSupported:
             pass  # a sub-interpreter: left alone, as documented
         except Exception as error:  # noqa: BLE001 - an exception here would end all other instrumentations
-            probe.say(f"gc_otel: this process is not recorded: {type(error).__name__}: {error}")
+            say(f"gc_otel: this process is not recorded: {type(error).__name__}: {error}")
 
     def _start(self, kwargs: dict[str, Any]) -> None:
         given = {setting.name: kwargs[setting.name] for setting in SETTINGS if setting.name in kwargs}

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gc_otel import errors
-from gc_otel.config import SETTINGS, Config, Problem, render
+from gc_otel.config import Config, Problem
+from gc_otel.settings import SETTINGS, render
 
 DEFAULTS = {
     "enabled": True,

@@ -10,9 +10,10 @@ import argparse
 from typing import Final
 
 from gc_otel.cli.output import Style, print_json, printable
-from gc_otel.config import SETTINGS, Config, Setting, render
+from gc_otel.config import Config
 from gc_otel.errors import FlightFolderError
 from gc_otel.flight.folder import default_path
+from gc_otel.settings import SETTINGS, Setting, render
 
 _VARIABLE_COLUMNS: Final = max(len(setting.variable) for setting in SETTINGS)
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from gc_otel.cli import say_error
 from gc_otel.cli.output import printable
-from gc_otel.config import PORT_MOST, Config
+from gc_otel.config import Config
 from gc_otel.errors import NotSupported
 from gc_otel.flight.folder import Folder, open_folder
+from gc_otel.settings import PORT_MOST
 
 if TYPE_CHECKING:
     from gc_otel.service.control import Claim

@@ -50,7 +50,7 @@ _Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Recording(Protocol):
-    """The part of :class:`gc_otel.probe.probe.Probe` that is published."""
+    """The part of :class:`gc_otel.probe.recording.Probe` that is published."""
 
     @property
     def source(self) -> Source:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # typing costs more than all that is done here; type chec
 if TYPE_CHECKING:
     from typing import Final
 
-    from gc_otel.probe.probe import Probe
+    from gc_otel.probe.recording import Probe
 
 VARIABLE: Final = "GC_OTEL_AUTOLOAD"
 

@@ -1,8 +1,9 @@
-"""What went wrong with us, noted where `gc-otel doctor` finds it."""
+"""What went wrong with us: noted where `gc-otel doctor` finds it, or told in one line."""
 
 from __future__ import annotations
 
 import struct
+import sys
 import time
 from _thread import allocate_lock  # threading costs 5 ms more
 
@@ -44,3 +45,20 @@ class FaultLog:
                 write_text(view, offset + _TEXT, layout.FAULT_TEXT_BYTES, text)
                 struct.pack_into("=QQ", view, offset + _COUNT, count + 1, time.time_ns())
                 return
+
+
+def say(line: str) -> None:
+    """One line on standard error.
+
+    Not a warning, which ``-W error`` would turn into the program's end, and not a
+    log record, which needs a handler that nobody has set up yet.
+    """
+    try:
+        print(line.rstrip(), file=sys.stderr)
+    except (OSError, ValueError, AttributeError):  # closed, full, or None: there is nobody to tell
+        return
+
+
+def remedy_of(error: Exception) -> str:
+    """What to do about it, where the error says so."""
+    return str(getattr(error, "remedy", ""))

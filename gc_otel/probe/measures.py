@@ -23,6 +23,8 @@ TYPE_CHECKING = False  # as in gc_otel/__init__.py
 if TYPE_CHECKING:
     from typing import Final, Protocol
 
+    from gc_otel.probe.recording import Probe
+
     class Run(Protocol):
         """The part of :class:`gc_otel.measuring.Measured` that is recorded."""
 
@@ -47,7 +49,7 @@ _DURATIONS: Final = tuple(GENERATION.cell("duration_sum_ns", number) for number 
 class _Slots:
     """The slots of one flight file, written by one thread at a time."""
 
-    def __init__(self, recording: probe.Probe) -> None:
+    def __init__(self, recording: Probe) -> None:
         self.recording, self.epoch = recording, recording.epoch
         self.view = recording.measure_view()
         self.cells = self.view.cast("Q")

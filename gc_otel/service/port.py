@@ -9,8 +9,8 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
-from gc_otel.config import PORT_MOST
 from gc_otel.errors import GcOtelError
+from gc_otel.settings import PORT_MOST
 
 _BACKLOG: Final = 128
 _MOVES_MOST: Final = 50

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gc_otel.cli import config as command
-from gc_otel.config import SETTINGS
 from gc_otel.errors import FlightFolderError
+from gc_otel.settings import SETTINGS
 
 
 def test_every_setting_is_listed_with_its_source(call, monkeypatch, flight_dir):

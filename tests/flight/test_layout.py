@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gc_otel import _native
-from gc_otel.flight import layout
+from gc_otel.flight import layout, layout_header
 
 #: Blocks that follow each other because one piece of code writes both.
 SHARING = {
@@ -92,16 +92,16 @@ def test_recorders_longest_and_latest_share_their_entry() -> None:
 
 
 def test_c_header_is_the_generated_one() -> None:
-    """layout.h in the tree is what layout.py generates."""
+    """layout.h in the tree is what the layout says."""
     if not LAYOUT_H.exists():
         pytest.skip("an installed wheel carries no C header")
-    assert LAYOUT_H.read_text() == layout.c_header()
+    assert LAYOUT_H.read_text() == layout_header.c_header()
 
 
 def test_module_prints_the_c_header(capsys) -> None:
     """Run as a program, the module prints the header."""
-    runpy.run_path(layout.__file__, run_name="__main__")
-    assert capsys.readouterr().out == layout.c_header()
+    runpy.run_path(layout_header.__file__, run_name="__main__")
+    assert capsys.readouterr().out == layout_header.c_header()
 
 
 def test_measures_have_a_bucket_for_each_bound_and_the_rest() -> None:

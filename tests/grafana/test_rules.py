@@ -6,7 +6,7 @@ import re
 
 from gc_otel import cli
 from gc_otel.cli.assets import RUNBOOKS_URL
-from gc_otel.config import SETTINGS
+from gc_otel.settings import SETTINGS
 
 #: What Prometheus 2.42, Mimir, Thanos and VictoriaMetrics all have.
 EVERYWHERE = {

@@ -11,12 +11,12 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from gc_otel.config import SETTINGS
 from gc_otel.errors import NotSupported
 from gc_otel.flight.file import FlightFile
 from gc_otel.flight.reader import read_identity
 from gc_otel.instrumentor import GcInstrumentor, Options
 from gc_otel.probe import probe
+from gc_otel.settings import SETTINGS
 
 
 def files(flight_dir) -> list:

@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import stat
+import sys
 import threading
 import time
 import weakref
@@ -18,7 +19,7 @@ from gc_otel.errors import FlightFileError, NotSupported
 from gc_otel.flight import reader
 from gc_otel.flight.file import FlightFile
 from gc_otel.probe import clockwork as clockworks
-from gc_otel.probe import probe
+from gc_otel.probe import probe, recording
 from gc_otel.sample import cgroup, process
 
 PATIENCE_S = 20.0
@@ -35,8 +36,8 @@ def wait_until(holds):
 def atexit_hooks(monkeypatch) -> set[object]:
     """Hooks that are registered at the moment; CPython's own count never falls."""
     hooks: set[object] = set()
-    monkeypatch.setattr(probe.atexit, "register", lambda hook: (hooks.add(hook), register(hook)))
-    monkeypatch.setattr(probe.atexit, "unregister", lambda hook: (hooks.discard(hook), unregister(hook)))
+    monkeypatch.setattr(atexit, "register", lambda hook: (hooks.add(hook), register(hook)))
+    monkeypatch.setattr(atexit, "unregister", lambda hook: (hooks.discard(hook), unregister(hook)))
     return hooks
 
 
@@ -199,7 +200,7 @@ def test_an_unusable_folder_means_private_memory(start_probe, flight_dir, monkey
 
 def test_no_stderr_is_no_trouble(start_probe, monkeypatch, flight_dir):
     """A daemon without a standard error starts as well."""
-    monkeypatch.setattr(probe.sys, "stderr", None)
+    monkeypatch.setattr(sys, "stderr", None)
     monkeypatch.setenv("GC_OTEL_DIR", str(flight_dir / "none" / "flights"))
     start_probe()
     assert probe.current().path is None
@@ -313,7 +314,7 @@ def test_without_a_thread_recording_goes_on(start_probe, monkeypatch, kind):
 
 def test_stop_inside_a_collection_returns(start_probe, flight_dir, quiet_gc, monkeypatch):
     """A finalizer may stop the recording: it returns in bounded time, and nothing crashes."""
-    monkeypatch.setattr(probe, "_UNINSTALL_PATIENCE_S", 0.02)
+    monkeypatch.setattr(recording, "_UNINSTALL_PATIENCE_S", 0.02)
     stop = start_probe()
     done = []
 
@@ -396,7 +397,7 @@ def test_which_interpreter_without_the_extension(monkeypatch, answers):
     current, main, expected = answers
     fake = type("Fake", (), {"get_current": staticmethod(lambda: current), "get_main": staticmethod(lambda: main)})
     monkeypatch.setattr(probe._native, "load", lambda: (None, "not built"))
-    monkeypatch.setitem(probe.sys.modules, "_interpreters", fake)
+    monkeypatch.setitem(sys.modules, "_interpreters", fake)
     assert probe.in_main_interpreter() is expected
 
 
@@ -404,7 +405,7 @@ def test_without_a_way_to_ask_it_is_the_main_interpreter(monkeypatch):
     """A build without sub-interpreters has one."""
     monkeypatch.setattr(probe._native, "load", lambda: (None, "not built"))
     for name in ("_interpreters", "_xxsubinterpreters"):
-        monkeypatch.setitem(probe.sys.modules, name, None)
+        monkeypatch.setitem(sys.modules, name, None)
     assert probe.in_main_interpreter() is True
 
 
