@@ -10,8 +10,8 @@
  * that of the frozen objects.  The pointer has to be there, the thresholds and counts beside the heads have to be those
  * that gc.get_threshold() and gc.get_count() tell, and each head has to be its neighbours' neighbour.  Before the numbers
  * agree nothing is read but the state, some hundred bytes from the head on, and it is longer than that.  Where one thing differs
- * CPython walks; below 3.12 nothing does, and who asked is told so.  The incremental collector has the same lists, in
- * another sense, and marks in `next` too.
+ * CPython walks; below 3.12 nothing does, and who asked is told so.  The incremental collector of 3.14.0 to 3.14.4 has lists
+ * that look alike and mean something else: there CPython walks.
  *
  * In the middle of a collection, when a finalizer or a callback of it lets other threads run, the lists are whole: what is
  * reachable was merged, what is not is in a list of the collector's own.  gc.get_objects() sees no more than that.
@@ -23,7 +23,7 @@
 
 #define GENERATIONS 3
 
-/* PyGC_Head: it stands before each object.  Both are pointers with marks in their lowest bits. */
+/* PyGC_Head: it stands before each object.  Both are pointers, with marks in their lowest bits during a collection. */
 typedef struct {
     uintptr_t next, previous;
 } head;
@@ -95,9 +95,23 @@ is_collector(PyObject *gc, const collector *found)
     return are_lists;
 }
 
+static bool
+is_incremental(void)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return Py_Version >= 0x030e0000 && Py_Version < 0x030e0500;
+#else
+    return false;
+#endif
+}
+
 bool
 gco_tracked_find(gco_tracked *tracked)
 {
+    if (is_incremental()) {
+        tracked->lists = NULL;
+        return true;
+    }
     PyObject *gc = PyImport_ImportModule("gc"), *newest = gc == NULL ? NULL : PyList_New(0);
     int status = -1;
     if (newest != NULL) {
