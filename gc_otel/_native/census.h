@@ -3,7 +3,6 @@
 #define GC_OTEL_CENSUS_H
 
 #include "heap.h"
-#include "tracked.h"
 
 #define GCO_RECENT_TYPES 256
 #define GCO_WAITING 16

@@ -15,6 +15,7 @@
 #define GCO_MESSAGE_FAILED 4
 #define GCO_MESSAGE_TYPE 5
 #define GCO_MESSAGE_CHARGE 6
+#define GCO_MESSAGE_NAME 7
 
 typedef void (*gco_child_job)(void *context, int fd);
 

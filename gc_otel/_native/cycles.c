@@ -25,7 +25,7 @@ examine_here(gco_heap *heap)
     double bytes = 0;
     PyObject *rows = PyList_New(0), *result = NULL;
     gco_report report = {rows, append_row, gco_tell_nobody};
-    if (rows != NULL && gco_heap_examine(heap, &report, &garbage, &bytes)) {
+    if (rows != NULL && gco_heap_gather(heap) && gco_heap_examine(heap, &report, &garbage, &bytes)) {
         result = Py_BuildValue("(OnnK)", rows, (Py_ssize_t)heap->count, (Py_ssize_t)garbage,
                                (unsigned long long)(bytes + 0.5));
     }
@@ -40,18 +40,11 @@ PyObject *
 gco_find_garbage(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     gco_heap heap;
-    PyObject *gc = PyImport_ImportModule("gc"), *result = NULL;
-    if (gc == NULL) {
-        return NULL;
-    }
     int was_enabled = PyGC_Disable();
-    if (gco_heap_gather(&heap, gc)) {
-        result = examine_here(&heap);
-    }
+    PyObject *result = gco_heap_prepare(&heap, 0) ? examine_here(&heap) : NULL;
     gco_heap_free(&heap);
     if (was_enabled) {
         PyGC_Enable(); /* only now: an allocation for the rows must not start a collection under the pointers */
     }
-    Py_DECREF(gc);
     return result;
 }

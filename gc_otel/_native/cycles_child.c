@@ -1,11 +1,13 @@
 /* Garbage cycles found in a cloned child (child.c): components are summed up by signature there, and told. */
 #include "child.h"
-#include "heap.h"
+#include "garbage.h"
+#include "sampler.h"
 
 #include <string.h>
 
 #define GROUPS_MOST 16384
 #define GROUP_SLOTS (4 * GROUPS_MOST)
+#define NAME_WORDS 14
 
 /* Components of one signature, summed up: a heap may have a million of them. */
 typedef struct group {
@@ -77,15 +79,29 @@ add_component(void *context, const gco_heap *heap, gco_type_entry *const *types,
     return true;
 }
 
+/* The parent may have lost the type when it reads this, so the child says what it is called. */
 static void
-send_group(int fd, const group *group)
+send_name(int fd, gco_type_entry *entry)
 {
-    uint64_t slots[GCO_LONGEST_SIGNATURE];
+    uint64_t words[NAME_WORDS] = {0};
+    gco_type_name(entry->type, (char *)words, sizeof(words));
+    gco_child_send(fd, GCO_MESSAGE_NAME, (uint64_t[4]){(uintptr_t)entry->type}, words, NAME_WORDS);
+    entry->bytes = 1; /* nothing is counted by type here: it was told */
+}
+
+static void
+send_group(const finder *finder, const group *group)
+{
+    uint64_t types[GCO_LONGEST_SIGNATURE];
     for (size_t i = 0; i < group->shown; i++) {
-        slots[i] = group->slots[i];
+        gco_type_entry *entry = &finder->heap->types.entries[group->slots[i]];
+        if (entry->bytes == 0) {
+            send_name(finder->fd, entry);
+        }
+        types[i] = (uintptr_t)entry->type;
     }
     uint64_t numbers[4] = {group->cycles, group->objects, (uint64_t)(group->bytes + 0.5), group->length};
-    gco_child_send(fd, GCO_MESSAGE_GROUP, numbers, slots, group->shown);
+    gco_child_send(finder->fd, GCO_MESSAGE_GROUP, numbers, types, group->shown);
 }
 
 static void
@@ -96,79 +112,49 @@ find_and_tell(void *context, int fd)
     gco_report report = {&finder, add_component, send_progress};
     uint64_t garbage = 0;
     double bytes = 0;
-    if (finder.groups == NULL || !gco_heap_examine(finder.heap, &report, &garbage, &bytes)) {
+    bool is_gathered = finder.heap->objects != NULL || gco_heap_gather(finder.heap);
+    if (finder.groups == NULL || !is_gathered || !gco_heap_examine(finder.heap, &report, &garbage, &bytes)) {
         gco_child_send(fd, GCO_MESSAGE_FAILED, (uint64_t[4]){0}, NULL, 0);
         return;
     }
     for (size_t i = 0; i < GROUP_SLOTS; i++) {
         if (finder.groups[i] != NULL) {
-            send_group(fd, finder.groups[i]);
+            send_group(&finder, finder.groups[i]);
         }
     }
     if (finder.others.cycles > 0) {
-        send_group(fd, &finder.others);
+        send_group(&finder, &finder.others);
     }
     uint64_t numbers[4] = {finder.heap->count, garbage, (uint64_t)(bytes + 0.5), 0};
     gco_child_send(fd, GCO_MESSAGE_END, numbers, NULL, 0);
 }
 
-/* Pairs of slot and type: what the child's messages speak of.  Each type is held before anything is allocated. */
-static PyObject *
-types_of(const gco_types *types)
-{
-    for (size_t i = 0; i < types->capacity; i++) {
-        Py_XINCREF((PyObject *)types->entries[i].type);
-    }
-    PyObject *pairs = PyList_New(0);
-    for (size_t i = 0; i < types->capacity; i++) {
-        PyTypeObject *type = types->entries[i].type;
-        PyObject *pair = type == NULL || pairs == NULL ? NULL : Py_BuildValue("(nO)", (Py_ssize_t)i, type);
-        if (type != NULL && (pair == NULL || PyList_Append(pairs, pair) < 0)) {
-            Py_CLEAR(pairs);
-        }
-        Py_XDECREF(pair);
-    }
-    for (size_t i = 0; i < types->capacity; i++) {
-        Py_XDECREF((PyObject *)types->entries[i].type);
-    }
-    return pairs;
-}
-
-static PyObject *
-start(gco_heap *heap, unsigned seconds)
-{
-    gco_child child;
-    if (!gco_child_start(&child, find_and_tell, heap, "gc-otel-cycles", seconds)) {
-        return NULL;
-    }
-    PyObject *types = types_of(&heap->types);
-    PyObject *result = types == NULL ? NULL : Py_BuildValue("(liN)", child.pid, child.fd, types);
-    if (result == NULL) {
-        gco_child_give_up(&child);
-    }
-    return result;
-}
-
 PyObject *
 gco_start_cycles(PyObject *Py_UNUSED(module), PyObject *args)
 {
+    unsigned long types;
     unsigned seconds;
     gco_heap heap;
-    if (!PyArg_ParseTuple(args, "I:start_cycles", &seconds)) {
-        return NULL;
-    }
-    PyObject *gc = PyImport_ImportModule("gc"), *result = NULL;
-    if (gc == NULL) {
+    gco_child child;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "kI:start_cycles", &types, &seconds)) {
         return NULL;
     }
     int was_enabled = PyGC_Disable();
-    if (gco_heap_gather(&heap, gc)) {
-        result = start(&heap, seconds);
+    /* Where CPython walks, it would write to each page of the child's, so pointers are gathered before. */
+    bool is_ready = gco_heap_prepare(&heap, types) && (heap.tracked.lists != NULL || gco_heap_gather(&heap));
+    if (is_ready && gco_child_start(&child, find_and_tell, &heap, "gc-otel-cycles", seconds)) {
+        result = Py_BuildValue("(li)", child.pid, child.fd);
+        if (result == NULL) {
+            gco_child_give_up(&child);
+        }
+    }
+    else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_MemoryError, GCO_NO_ROOM);
     }
     gco_heap_free(&heap);
     if (was_enabled) {
         PyGC_Enable();
     }
-    Py_DECREF(gc);
     return result;
 }

@@ -1,6 +1,5 @@
 /* Pointers to all that the collector examines, and the types of them.  Why it is safe: garbage.h. */
 #include "garbage.h"
-#include "tracked.h"
 
 static int
 gather(PyObject *object, void *argument)
@@ -17,29 +16,30 @@ gather(PyObject *object, void *argument)
 }
 
 #if PY_VERSION_HEX >= 0x030c0000
+/* What gc's function tells: -1 with an exception. */
 static Py_ssize_t
-length_of_all(PyObject *gc)
+ask_gc(const char *function, Py_ssize_t (*number_of)(PyObject *))
 {
-    PyObject *list = PyObject_CallMethod(gc, "get_objects", NULL);
-    Py_ssize_t length = list == NULL ? -1 : PyList_GET_SIZE(list);
-    Py_XDECREF(list); /* nobody ran since it was made */
-    return length;
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *answer = gc == NULL ? NULL : PyObject_CallMethod(gc, function, NULL);
+    Py_ssize_t number = answer == NULL ? -1 : number_of(answer);
+    Py_XDECREF(answer); /* of a list of objects, no last reference: nobody ran since it was made */
+    Py_XDECREF(gc);
+    return number;
 }
 
 /* Where CPython walks it may come to what is frozen.  Then that is last: 3.12.1 and 3.13.0 pass it over, 3.15.2 does not, so
  * the first walk with something frozen finds out. */
 static bool
-gather_as_cpython_walks(gco_heap *heap, const gco_tracked *tracked, PyObject *gc)
+gather_as_cpython_walks(gco_heap *heap)
 {
     static enum { UNKNOWN, VISITED, PASSED_OVER } frozen_ones = UNKNOWN;
-    PyObject *frozen = PyObject_CallMethod(gc, "get_freeze_count", NULL);
-    Py_ssize_t count = frozen == NULL ? -1 : PyLong_AsSsize_t(frozen);
-    Py_XDECREF(frozen);
-    Py_ssize_t listed = count > 0 && frozen_ones == UNKNOWN ? length_of_all(gc) : 0;
+    Py_ssize_t count = ask_gc("get_freeze_count", PyLong_AsSsize_t);
+    Py_ssize_t listed = count > 0 && frozen_ones == UNKNOWN ? ask_gc("get_objects", PyObject_Length) : 0;
     if (count < 0 || listed < 0) {
         return false;
     }
-    gco_tracked_visit(tracked, GCO_LIST_OLD, gather, heap);
+    gco_tracked_visit(&heap->tracked, GCO_LIST_OLD, gather, heap);
     if (count > 0 && frozen_ones == UNKNOWN) {
         frozen_ones = (Py_ssize_t)heap->count >= listed + (count + 1) / 2 ? VISITED : PASSED_OVER;
     }
@@ -50,43 +50,41 @@ gather_as_cpython_walks(gco_heap *heap, const gco_tracked *tracked, PyObject *gc
 }
 #endif
 
-/* What gc.freeze() put aside is left out, as the collector leaves it out. */
-static bool
-gather_all(gco_heap *heap, PyObject *gc)
-{
-    gco_tracked tracked;
-    if (!gco_tracked_find(&tracked)) {
-        return false;
-    }
-#if PY_VERSION_HEX >= 0x030c0000
-    if (tracked.lists == NULL) {
-        return gather_as_cpython_walks(heap, &tracked, gc);
-    }
-#endif
-    gco_tracked_visit(&tracked, GCO_LIST_OLD, gather, heap);
-    return true;
-}
-
 bool
-gco_heap_gather(gco_heap *heap, PyObject *gc)
+gco_heap_prepare(gco_heap *heap, size_t types_most)
 {
     *heap = (gco_heap){0};
-    if (!gco_sizes_prepare()) {
+    if (!gco_sizes_prepare() || !gco_tracked_find(&heap->tracked)) {
         return false;
     }
-    if (!gco_types_init(&heap->types) || !gco_arena_map(&heap->arena)) {
+    bool have_types = gco_arena_map(&heap->arena) &&
+                      (types_most > 0 ? gco_types_init_in(&heap->types, &heap->arena, types_most) : gco_types_init(&heap->types));
+    if (!have_types) {
         PyErr_NoMemory();
-        return false;
     }
+    return have_types;
+}
+
+/* What gc.freeze() put aside is left out, as the collector leaves it out. */
+bool
+gco_heap_gather(gco_heap *heap)
+{
     heap->objects = gco_arena_take(&heap->arena, 0);
-    if (!gather_all(heap, gc)) {
-        return false;
+#if PY_VERSION_HEX >= 0x030c0000
+    if (heap->tracked.lists == NULL) {
+        if (!gather_as_cpython_walks(heap)) {
+            return false;
+        }
     }
-    if (heap->failure != NULL || !gco_types_seal(&heap->types)) {
-        PyErr_SetString(PyExc_MemoryError, GCO_NO_ROOM);
-        return false;
+    else
+#endif
+    {
+        gco_tracked_visit(&heap->tracked, GCO_LIST_OLD, gather, heap);
     }
-    return true;
+    if (heap->failure == NULL && !gco_types_seal(&heap->types)) {
+        heap->failure = GCO_NO_ROOM;
+    }
+    return heap->failure == NULL;
 }
 
 void

@@ -192,8 +192,8 @@ gco_walk_know(gco_walk *walk, PyObject *known)
 void
 gco_walk_free(gco_walk *walk)
 {
+    gco_types_free(&walk->types);
     if (walk->arena == NULL) {
-        gco_types_free(&walk->types);
         free(walk->charges);
         free(walk->named);
         free(walk->named_index);

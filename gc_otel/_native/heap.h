@@ -2,10 +2,8 @@
 #ifndef GC_OTEL_HEAP_H
 #define GC_OTEL_HEAP_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "tracked.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* How the variable part of an object is read. */
@@ -39,7 +37,8 @@ typedef struct {
 typedef struct {
     gco_type_entry *entries;
     size_t capacity, used;
-    bool sealed; /* in a child: no memory is to be had, and no Python code to be run */
+    bool sealed;   /* in a child: no memory is to be had, and no Python code to be run */
+    bool in_arena; /* and given back with it */
 } gco_types;
 
 /* So many types of a way around are told; of a longer one, the first. */
@@ -50,7 +49,7 @@ typedef struct {
 
 bool gco_types_init(gco_types *types);
 
-/* A table for so many types, sealed, that lies in the arena and is given back with it. */
+/* A table for so many types, sealed, that lies in the arena. */
 bool gco_types_init_in(gco_types *types, gco_arena *arena, size_t most);
 
 void gco_types_free(gco_types *types);
@@ -78,9 +77,10 @@ gco_hash_pointer(const void *pointer)
 
 /* The heap of one moment, as examine.c examines it.  Pointers are borrowed: see garbage.h. */
 typedef struct {
+    gco_tracked tracked;
     gco_arena arena;
     gco_types types;
-    PyObject **objects;
+    PyObject **objects; /* NULL: not gathered yet */
     uint32_t count;
     bool names_only;     /* nobody asks for bytes */
     const char *failure; /* why it cannot be examined, or NULL */
@@ -100,8 +100,13 @@ gco_tell_nobody(void *Py_UNUSED(context), unsigned Py_UNUSED(phase), uint64_t Py
 {
 }
 
-/* With the GIL, and the collector off from before it until after the last use of the result: an exception where false. */
-bool gco_heap_gather(gco_heap *heap, PyObject *gc);
+/* With the GIL: an exception where false.  For so many types, in the arena: gathering may be left to a child.  For 0 there is
+ * room for as many as there are.  gco_heap_free() is due either way. */
+bool gco_heap_prepare(gco_heap *heap, size_t types_most);
+
+/* With the GIL, and the collector off from before it until after the last use of the result.  False: `failure` says why, or an
+ * exception does. */
+bool gco_heap_gather(gco_heap *heap);
 void gco_heap_free(gco_heap *heap);
 
 /* Finds garbage and reports its components; touches nothing but the arena.  False: `failure` says why. */

@@ -4,7 +4,6 @@
 
 #include "heap.h"
 #include "native.h"
-#include "tracked.h"
 
 /* Generations that are sampled: 0 and 1. */
 #define GCO_SAMPLED 2

@@ -5,7 +5,6 @@
  * somebody else holds it too.  Here nothing is held but what is asked for: each function is one C call that
  * never gives the GIL away, with the collector off, and no tuple that only C code or a frame has is in its result. */
 #include "heap.h"
-#include "tracked.h"
 
 #include <stdlib.h>
 

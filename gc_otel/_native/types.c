@@ -47,7 +47,7 @@ gco_types_init(gco_types *types)
 bool
 gco_types_init_in(gco_types *types, gco_arena *arena, size_t most)
 {
-    *types = (gco_types){.capacity = 1024, .sealed = true};
+    *types = (gco_types){.capacity = 1024, .sealed = true, .in_arena = true};
     while (types->capacity <= 2 * most) {
         types->capacity *= 2;
     }
@@ -58,7 +58,9 @@ gco_types_init_in(gco_types *types, gco_arena *arena, size_t most)
 void
 gco_types_free(gco_types *types)
 {
-    free(types->entries);
+    if (!types->in_arena) {
+        free(types->entries);
+    }
     types->entries = NULL;
 }
 
@@ -77,7 +79,7 @@ slot_of(const gco_types *types, PyTypeObject *type)
 static bool
 grow(gco_types *types)
 {
-    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false};
+    gco_types bigger = {calloc(types->capacity * 2, sizeof(gco_type_entry)), types->capacity * 2, types->used, false, false};
     if (bigger.entries == NULL) {
         return false;
     }

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gc_otel import _native
 from gc_otel.errors import NotSupported
-from gc_otel.heap import child, pages
+from gc_otel.heap import child
 from gc_otel.heap.child import CHARGE, DEADLINE_S, END, IN_PROCESS, TYPE, Numbers, Say, Spent, ask_child
 from gc_otel.heap.counting import ChargeRow, TypeRow
 from gc_otel.heap.tracked import all_types
@@ -84,5 +84,4 @@ def count_in_child(
         started: tuple[int, int] = extension.start_census(known, sample_every, max(1, int(deadline_s)))
         return started
 
-    pages.have_looked_at()
     return told, ask_child(start, told.take, say, deadline_s=deadline_s)

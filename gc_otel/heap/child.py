@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from gc_otel import _native
 from gc_otel.errors import NotSupported
+from gc_otel.heap import pages
 
 DEADLINE_S: Final = 600
 #: Kinds of messages; ``_native/child.h`` has them too.
-PROGRESS, GROUP, END, FAILED, TYPE, CHARGE = 1, 2, 3, 4, 5, 6
+PROGRESS, GROUP, END, FAILED, TYPE, CHARGE, NAME = 1, 2, 3, 4, 5, 6, 7
 
 _LOOK_MS: Final = 50
 _MESSAGE: Final = struct.Struct("=6Q")
@@ -59,24 +60,22 @@ def ask_child(
     take: Take,
     say: Say,
     *,
-    meanwhile: Callable[[], object] = lambda: None,
     deadline_s: float = DEADLINE_S,
 ) -> Spent:
     """Have a child made by ``start``, which is given the extension, and ``take`` called with each of its messages.
 
-    ``meanwhile`` is called while the child begins, ``say`` several times a second; what any of them raises ends the child.
-    NotSupported where there can be none, or where it fails.
+    ``say`` is called several times a second; what either of them raises ends the child.  NotSupported where there can be none, or where it fails.
     """
     reason = why_not()
     if reason is not None:
         raise NotSupported(f"the heap cannot be examined in a child: {reason}", remedy=IN_PROCESS)
     extension: Any = _native.load()[0]
+    pages.have_looked_at()
     began_ns = time.perf_counter_ns()
     pid, fd = start(extension)
     pause_ns = time.perf_counter_ns() - began_ns
     ended = (0, 0, 0)
     try:
-        meanwhile()
         has_told_all = _listen(extension, fd, take, say, time.monotonic() + deadline_s)
     finally:
         ended = extension.end_child(pid, fd)

@@ -24,6 +24,7 @@ from gc_otel.heap.counting import shallow_bytes
 from gc_otel.heap.cycles_child import find_garbage_in_child
 from gc_otel.heap.definitions import Definition, definition_of
 from gc_otel.heap.names import flags_of, type_name
+from gc_otel.heap.tracked import all_types
 from gc_otel.heap.trial import Found, find_garbage
 
 #: Signatures beyond those that are told apart, together.
@@ -151,9 +152,10 @@ def find_cycles_in_child(say: Callable[..., object] = lambda *_: None) -> Cycles
     _need_a_gil()
     began_ns = time.monotonic_ns()
     groups = _Groups()
-    found, spent = find_garbage_in_child(lambda slot, cls: groups.know(cls, slot), say)
-    for slots, length, cycles, objects, size_bytes in found.groups:
-        groups.add(slots, length, cycles, objects, size_bytes)
+    found, spent = find_garbage_in_child(say)
+    groups.know_by_address(found.names)
+    for around, length, cycles, objects, size_bytes in found.groups:
+        groups.add(around, length, cycles, objects, size_bytes)
     return Cycles(
         groups.ordered(),
         _uncollectable(),
@@ -186,9 +188,19 @@ class _Groups:
         self._found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._classes: defaultdict[str, dict[str, Definition]] = defaultdict(dict)
 
-    def know(self, cls: type, number: int | None = None) -> int:
+    def know_by_address(self, names: Mapping[int, str]) -> None:
+        """Of types that were there, and mostly still are; a name may be the beginning of one, where it is long."""
+        there = {id(cls): cls for cls in all_types()}
+        for address, name in names.items():
+            cls = there.get(address)
+            if cls is not None and type_name(cls).startswith(name):
+                self.know(cls)
+            else:
+                self._names[address] = name
+
+    def know(self, cls: type) -> int:
         """Note its name and place while it is there."""
-        number = id(cls) if number is None else number
+        number = id(cls)
         if number not in self._names:
             self._names[number] = type_name(cls)
             if flags_of(cls) & _HEAP_TYPE:

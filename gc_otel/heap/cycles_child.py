@@ -1,19 +1,25 @@
-"""Garbage cycles found in a cloned child: exact, and this process stops only to gather pointers and to be cloned."""
+"""Garbage cycles found in a cloned child: exact, and this process stops only to be cloned.
+
+The child speaks of types by their addresses, and says what each is called: when this is read the program may have lost it.
+None may be held meanwhile, or what is garbage with its class would not be garbage in the child.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gc_otel.heap.child import DEADLINE_S, END, GROUP, PROGRESS, Numbers, Say, Spent, ask_child
+from gc_otel.heap.child import DEADLINE_S, END, GROUP, NAME, PROGRESS, Numbers, Say, Spent, ask_child
+from gc_otel.heap.tracked import all_types
 
-#: A group of components: slots of the types around, length of the cycle, cycles, objects, bytes.
+#: A group of components: addresses of the types around, length of the cycle, cycles, objects, bytes.
 GroupRow = tuple[tuple[int, ...], int, int, int, int]
 
 _PHASES: Final = ("filling", "counting references", "reaching what lives", "naming cycles")
 _WORD_BYTES: Final = 8
+#: Types that are made while those that there are are counted, or that are in nobody's ``__subclasses__()``.
+_MORE_TYPES: Final = 1024
 
 
 @dataclass
@@ -21,6 +27,7 @@ class Found:
     """What a child told."""
 
     groups: list[GroupRow] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
     tracked_objects: int = 0
     garbage_objects: int = 0
     garbage_bytes: int = 0
@@ -30,6 +37,8 @@ class Found:
         first, second, third, fourth = numbers
         if kind == PROGRESS:
             say(_PHASES[first], second, third)
+        elif kind == NAME:
+            self.names[first] = more.rstrip(b"\0").decode("utf-8", "replace")
         elif kind == GROUP:
             around = struct.unpack(f"={len(more) // _WORD_BYTES}Q", more)
             self.groups.append((around, fourth, first, second, third))
@@ -37,27 +46,16 @@ class Found:
             self.tracked_objects, self.garbage_objects, self.garbage_bytes = first, second, third
 
 
-def find_garbage_in_child(
-    name_type: Callable[[int, type], object], say: Say, *, deadline_s: float = DEADLINE_S
-) -> tuple[Found, Spent]:
+def find_garbage_in_child(say: Say, *, deadline_s: float = DEADLINE_S) -> tuple[Found, Spent]:
     """The garbage of this moment, in groups, and what finding it cost; NotSupported where it fails.
 
-    ``name_type`` is called with the slot of each type that there is; ``say`` several times a second, and what it raises
-    ends the child.
+    ``say`` is called several times a second, and what it raises ends the child.
     """
-    types: list[tuple[int, type]] = []
+    types = len(all_types()) + _MORE_TYPES
 
     def start(extension: Any) -> tuple[int, int]:
-        pid, fd, found_types = extension.start_cycles(max(1, int(deadline_s)))
-        types.extend(found_types)
-        return pid, fd
-
-    def name_types() -> None:
-        while types:
-            name_type(*types.pop())
+        started: tuple[int, int] = extension.start_cycles(types, max(1, int(deadline_s)))
+        return started
 
     found = Found()
-    spent = ask_child(
-        start, lambda *message: found.take(say, *message), say, meanwhile=name_types, deadline_s=deadline_s
-    )
-    return found, spent
+    return found, ask_child(start, lambda *message: found.take(say, *message), say, deadline_s=deadline_s)

@@ -18,8 +18,10 @@ import pytest
 from gc_otel import _native
 from gc_otel.errors import NotSupported
 from gc_otel.heap import child
+from gc_otel.heap import cycles as cycles_module
 from gc_otel.heap.cycles import Cycles, find_cycles, find_cycles_in_child
 from gc_otel.heap.cycles_child import Found, find_garbage_in_child
+from gc_otel.heap.names import type_name
 
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 pytestmark = [
@@ -107,6 +109,28 @@ def test_where_a_class_is_defined(knots):
     assert "class Knot" in "".join(lines[place.line - 8 : place.line])
 
 
+def test_a_class_that_was_lost_meanwhile_has_its_name(knots, monkeypatch):
+    """The child said it; and where another class has its address by now, that one is not named."""
+    name = type_name(Knot)
+    for there in ([], [type("Other", (), {})]):
+        with monkeypatch.context() as patched:
+            patched.setattr(cycles_module, "all_types", lambda there=there: there)
+            patched.setattr(cycles_module, "id", lambda cls: id(Knot), raising=False)
+            (group,) = [each for each in find_cycles_in_child().groups if "Knot" in each.signature]
+        assert name in group.signature
+        assert group.classes == ()
+
+
+@pytest.mark.usefixtures("quiet_gc")
+def test_a_long_name_is_whole():
+    """The child cuts it; the class has it."""
+    cls = type("A" * 200, (), {"__module__": "\u00e4" * 50})
+    knot = cls()
+    knot.itself = knot
+    del knot
+    assert any(type_name(cls) in each.signature for each in find_cycles_in_child().groups)
+
+
 def test_a_dict_of_it_goes_through_json(knots):
     """As it travels between processes."""
     import json
@@ -177,7 +201,7 @@ def test_a_connection_that_the_parent_closes_ends_at_once():
     status = 0
     while not os.WIFSIGNALED(status):  # one that was too quick to be stopped proves nothing
         ours, theirs = socket.socketpair()
-        pid, fd, _ = extension.start_cycles(60)
+        pid, fd = extension.start_cycles(10_000, 60)
         try:
             assert extension.read_child(fd, 10_000)  # it has begun, and closed what it had
             os.kill(pid, signal.SIGSTOP)
@@ -223,7 +247,7 @@ def test_a_child_that_is_slow_is_ended():
     """At the caller's deadline."""
     known = children()
     with pytest.raises(NotSupported, match="in time"):
-        find_garbage_in_child(lambda *_: None, lambda *_: None, deadline_s=0)
+        find_garbage_in_child(lambda *_: None, deadline_s=0)
     assert children() == known
 
 
@@ -231,6 +255,7 @@ def test_a_child_that_is_slow_is_ended():
 def test_messages_may_be_cut_anywhere(size):
     """A pipe knows no boundaries."""
     raw = struct.pack("=6Q", 1, 1, 5, 10, 0, 0) + struct.pack("=8Q", 2, 3, 6, 700, 2, 2, 11, 12)
+    raw += struct.pack("=6Q", 7, 11, 0, 0, 0, 2) + b"app.B\xc3\xa4um".ljust(16, b"\0")
     raw += struct.pack("=6Q", 3, 100, 6, 701, 0, 0)
     found, said = Found(), []
     messages = child.Messages(lambda *message: found.take(lambda *words: said.append(words), *message))
@@ -240,6 +265,7 @@ def test_messages_may_be_cut_anywhere(size):
     assert messages.are_all
     assert said == [("counting references", 5, 10)]
     assert found.groups == [((11, 12), 2, 3, 6, 700)]
+    assert found.names == {11: "app.B\u00e4um"}
     assert (found.tracked_objects, found.garbage_objects, found.garbage_bytes) == (100, 6, 701)
     with pytest.raises(NotSupported, match="no memory"):
         messages.add(struct.pack("=6Q", 4, 0, 0, 0, 0, 0))
