@@ -1,16 +1,17 @@
 /* HAZARD ZONE 2: a cloned child of the process, in which the whole heap is read.
  *
- * What the parent does, with the GIL: it takes the memory that the job needs (and gathers pointers with the collector off,
- * where cycles are looked for), clones itself, and gives the memory back.  What the child does: its job, which is
- * gco_heap_examine() or the walk of the census, write(2), _exit(2).
+ * What the parent does, with the GIL: it takes the memory that the job needs, clones itself, and gives the memory back.
+ * What the child does: its job, which is gco_heap_gather() and gco_heap_examine(), or the walk of the census, write(2),
+ * _exit(2).
  *
  * - *No SIGCHLD, no wait of the program meets it.*  A raw clone with exit signal 0: who waits without __WALL does not
  *   see it, and it announces nothing.  The number of the call is the only thing that depends on the machine, and
  *   with all arguments 0 their order does not.
  * - *No hook.*  Neither os.register_at_fork() nor pthread_atfork() is run, since nothing in the child needs what they mend.
- * - *No lock.*  Other threads are not there, and what they held stays held.  So the child calls no malloc, no stdio,
- *   nothing of Python but tp_traverse, PyUnstable_GC_VisitObjects(), PyFrame_GetCode() and PyGen_GetCode(), which take
- *   none where there is a GIL, and system calls whose wrappers take no lock.
+ * - *No lock.*  Other threads are not there, and what they held stays held.  So the child calls no malloc, no stdio but
+ *   snprintf() of text, nothing of Python but tp_traverse, PyDict_Next(), PyFrame_GetCode(), PyGen_GetCode() and, for a
+ *   census where CPython walks, PyUnstable_GC_VisitObjects(), which take none where there is a GIL, and system calls whose
+ *   wrappers take no lock.
  * - *No signal handler.*  All signals are blocked before the clone, and stay so in the child.
  * - *No shared cell.*  The flight file is not mapped there (MADV_DONTFORK).
  * - *No descriptor.*  All but the pipe are closed first: a connection that the parent closes meanwhile must end, and

@@ -1,8 +1,8 @@
 """Find the garbage cycles that a process has now: by signature, with objects, bytes, and where their classes are defined.
 
-A child of the process, which it does not notice, reads the heap that both share; the process itself pauses only while
-pointers are gathered and the child is made, about 25 ms for each million objects. Nothing is collected, no
-finalizer runs. Refused where memory is short. With --in-process the process examines itself, and stops meanwhile.
+A child of the process, which it does not notice, reads the heap that both share; the process itself pauses only to be
+cloned, some 5 ms for each million objects. Nothing is collected, no finalizer runs. Refused where memory is short. With
+--in-process the process examines itself, and stops meanwhile.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def find_cycles() -> Cycles:
 
 
 def find_cycles_in_child(say: Callable[..., object] = lambda *_: None) -> Cycles:
-    """The same, found in a cloned child: this process stops only while pointers are gathered, and to be cloned.
+    """The same, found in a cloned child: this process stops only to be cloned.
 
     ``say`` is told a phase, how many objects of how many, several times a second; what it raises ends the
     child.  NotSupported without the C extension, without Linux, and on a free-threaded interpreter.  The child reads the
