@@ -1,6 +1,10 @@
 /* Trial deletion: reference counts less what comes from inside the tracked heap.  Why it is safe: garbage.h. */
 #include "garbage.h"
 
+#include <string.h>
+
+#define SMALL_TABLE 65536 /* as the sampler has them, whose memory is there */
+
 static uint32_t
 index_of(const gco_graph *graph, PyObject *object)
 {
@@ -68,6 +72,9 @@ fill(gco_graph *graph)
     graph->refs = gco_arena_take(arena, (graph->count + 1) * sizeof(Py_ssize_t));
     if (graph->keys == NULL || graph->values == NULL || graph->refs == NULL) {
         return false;
+    }
+    if (capacity > SMALL_TABLE) { /* each page of it would be read before it is written to: two page faults instead of one */
+        memset(graph->keys, 0, capacity * sizeof(PyObject *));
     }
     for (uint32_t i = 0; i < graph->count; i++) {
         gco_tell(graph, 0, i);
