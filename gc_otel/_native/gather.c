@@ -66,20 +66,24 @@ gco_heap_prepare(gco_heap *heap, size_t types_most)
 }
 
 /* What gc.freeze() put aside is left out, as the collector leaves it out. */
+static bool
+gather_all(gco_heap *heap)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    if (heap->tracked.lists == NULL) {
+        return gather_as_cpython_walks(heap);
+    }
+#endif
+    gco_tracked_visit(&heap->tracked, GCO_LIST_OLD, gather, heap);
+    return true;
+}
+
 bool
 gco_heap_gather(gco_heap *heap)
 {
     heap->objects = gco_arena_take(&heap->arena, 0);
-#if PY_VERSION_HEX >= 0x030c0000
-    if (heap->tracked.lists == NULL) {
-        if (!gather_as_cpython_walks(heap)) {
-            return false;
-        }
-    }
-    else
-#endif
-    {
-        gco_tracked_visit(&heap->tracked, GCO_LIST_OLD, gather, heap);
+    if (!gather_all(heap)) {
+        return false;
     }
     if (heap->failure == NULL && !gco_types_seal(&heap->types)) {
         heap->failure = GCO_NO_ROOM;

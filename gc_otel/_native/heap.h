@@ -57,7 +57,7 @@ void gco_types_free(gco_types *types);
 /* The entry of the object's type, made at first sight; NULL without memory.  Valid until the next call. */
 gco_type_entry *gco_types_find(gco_types *types, PyObject *object);
 
-/* Makes room for what is still to be found, and seals the table: from now on finding allocates nothing. */
+/* Makes room for what is still to be found, and seals the table, unless it is: from now on finding allocates nothing. */
 bool gco_types_seal(gco_types *types);
 
 /* What all objects of its type have in common, this one among them; `may_ask`: object.__sizeof__() may be called. */

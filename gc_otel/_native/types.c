@@ -119,7 +119,7 @@ gco_types_find(gco_types *types, PyObject *object)
 bool
 gco_types_seal(gco_types *types)
 {
-    if (types->used * 4 > types->capacity && !grow(types)) {
+    if (!types->sealed && types->used * 4 > types->capacity && !grow(types)) {
         return false;
     }
     types->sealed = true;

@@ -9,8 +9,9 @@ from collections import Counter
 
 import pytest
 
+from gc_otel.errors import NotSupported
 from gc_otel.flight.recorder import gc_mode
-from gc_otel.heap import child
+from gc_otel.heap import child, cycles_child
 from gc_otel.heap.cycles import find_cycles, find_cycles_in_child
 
 COUNT = 100
@@ -123,6 +124,24 @@ def test_a_child_finds_the_same() -> None:
     in_process, in_child = find_cycles(), find_cycles_in_child()
     assert in_child.groups == in_process.groups
     assert in_child.tracked_objects == pytest.approx(in_process.tracked_objects, abs=COUNT)
+
+
+@pytest.mark.skipif(child.why_not() is not None or gc_mode() == "freethreaded", reason="no child here")
+@pytest.mark.usefixtures("quiet_gc", "walker")
+def test_a_child_with_nearly_as_many_types_as_there_is_room_for(monkeypatch) -> None:
+    """Their table is made beforehand, and does not grow, which would take memory of malloc's; one that is full is told of."""
+    for number in range(1500):
+        each = type(f"Kind{number}", (), {})()
+        each.itself = each
+    del each
+    monkeypatch.setattr(cycles_child, "_MORE_TYPES", 0)
+    for room, found in ((2047, 1500), (1000, None)):
+        monkeypatch.setattr(cycles_child, "all_types", lambda room=room: range(room))
+        if found is None:
+            with pytest.raises((NotSupported, MemoryError), match="memory"):
+                find_cycles_in_child()
+        else:
+            assert sum("Kind" in each.signature for each in find_cycles_in_child().groups) == found
 
 
 @pytest.mark.usefixtures("quiet_gc")
