@@ -83,8 +83,9 @@ class LiveCensus:
         if self._take is None or not self._is_due() or not goes_on():
             return
         census = self._take()
-        # On a busy machine much of a duration is waiting for a core.
-        hold_ns = min(census.duration_ns, self._cpu_ns() - began_ns)
+        # Naming is Python, which others interrupt; and on a busy machine much of a duration is waiting for a core.
+        walk_ns = census.duration_ns if census.pause_ns is None else census.pause_ns
+        hold_ns = min(walk_ns, self._cpu_ns() - began_ns)
         self._write(census, hold_ns)
         cost_ns = self._cpu_ns() - began_ns
         self._block_ns = hold_ns / max(1, self._allocated_blocks() or _UNKNOWN_BLOCKS)

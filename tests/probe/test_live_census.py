@@ -70,6 +70,18 @@ def test_costs_a_thousandth_of_a_core_at_most() -> None:
     assert rig.read().cost_ns <= (rig.now_ns - began_ns) / 1000 + 46 * MS
 
 
+def test_naming_holds_nothing() -> None:
+    """The hold is the walk, where that is known; naming before and after it is in the cost."""
+
+    def take() -> Census:
+        rig.spent_ns += 30 * MS
+        return Census(0, rig.now_ns, 25 * MS, rig.types, 10, 5000, 1, "native", 20 * MS)
+
+    rig = Rig(take=take)
+    rig.round(15)
+    assert (rig.read().hold_ns, rig.read().cost_ns) == (20 * MS, 30 * MS)
+
+
 def test_one_that_holds_the_gil_long_is_rarer_and_says_so() -> None:
     """In proportion to how far it is beyond 50 ms; from a second on there is none."""
     assert interval_after(10 * MS, 10 * MS) == 60 * S
