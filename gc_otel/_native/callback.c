@@ -105,21 +105,34 @@ count_of_young(const gco_recorder *self)
     return counts[0];
 }
 
+/* From 3.12 on a collection is only noted where an object is made, and begins at the next bytecode that looks: what
+ * was freed meanwhile is not counted any more.  Then CPython begins the oldest generation whose own count is above its
+ * threshold, whatever that of generation 0 is by now. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define BEGINS_LATER (!gco_is_incremental())
+#else
+#define BEGINS_LATER false
+#endif
+
 /* Whether the program asked for this collection: an automatic one needs gc
- * enabled and starts, on every version, while the count of generation 0 is above its
- * threshold (CPython resets it only after the start callbacks).  The thresholds
+ * enabled and starts while the count of generation 0 is above its threshold, or its own is (CPython resets them only
+ * after the start callbacks).  Of a full one its own count alone is no evidence: it stays above the threshold for long, since
+ * CPython waits until the heap has grown by a quarter (tracked.c knows).  The thresholds
  * are asked again only where the cached ones speak against an automatic one.  Without a GIL it is no proof: there
  * CPython also waits until the heap has grown by a quarter, so a program's gc.collect(0) can come
  * above the threshold and is then taken for an automatic one. */
 GCO_SELDOM static bool
 is_below_threshold(gco_recorder *self, uint64_t generation)
 {
-    long count = count_of_young(self);
+    long counts[2];
+    take_first_two(self->get_count, counts);
     bool is_early = generation == 1 && self->young_in_row <= self->thresholds[1];
-    if (self->thresholds[0] <= 0 || count <= self->thresholds[0] || is_early) {
+    if (self->thresholds[0] <= 0 || counts[0] <= self->thresholds[0] || is_early) {
         take_first_two(self->get_threshold, self->thresholds);
     }
-    return self->thresholds[0] <= 0 || count <= self->thresholds[0];
+    bool is_due = BEGINS_LATER && ((generation == 1 && counts[1] > self->thresholds[1]) ||
+                                   (generation == 2 && gco_tracked_full_is_due(&self->sampler.tracked)));
+    return self->thresholds[0] <= 0 || (counts[0] <= self->thresholds[0] && !is_due);
 }
 
 /* Asking for the count took one to two microseconds inside of a Flask service on 3.11, where nothing else keeps its code in

@@ -72,6 +72,9 @@ recorder_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
             self->young_checks = GCO_YOUNG_CHECKS;
             self->doubts = GCO_UNKNOWN;
             self->sampler.attend_ns = UINT64_MAX;
+            if (!gco_tracked_find(&self->sampler.tracked)) {
+                PyErr_Clear(); /* then what depends on it says that it cannot be had */
+            }
         }
     }
     Py_DECREF(gc);

@@ -29,7 +29,7 @@ typedef struct {
     uint64_t random;
     uint64_t cost_factor, least_interval_ns, objects_most;
 
-    gco_tracked tracked; /* where the young objects are */
+    gco_tracked tracked; /* where the young objects are; the callback asks it too */
     gco_arena arena;
     gco_types types;
 

@@ -39,6 +39,26 @@ typedef struct {
     const head *youngest;
 #endif
     generation frozen;
+#if PY_VERSION_HEX >= 0x030c0000 && PY_VERSION_HEX < 0x03100000
+#define HAS_LONG_LIVED
+#if PY_VERSION_HEX < 0x030f0000
+    Py_ssize_t stats[3 * GENERATIONS];
+    int collecting;
+#else
+    void *stats;
+    int collecting;
+    void *frame;
+#endif
+    PyObject *garbage, *callbacks;
+#if PY_VERSION_HEX >= 0x030e0000
+    Py_ssize_t heap_size;
+#endif
+#if PY_VERSION_HEX >= 0x030e0000 && PY_VERSION_HEX < 0x030f0000
+    Py_ssize_t unused_size;
+    int unused[2];
+#endif
+    Py_ssize_t long_lived_total, long_lived_pending;
+#endif
 } collector;
 
 static inline const head *
@@ -95,12 +115,34 @@ is_collector(PyObject *gc, const collector *found)
     return are_lists;
 }
 
+/* Whether the two lists that `gc` shows stand where the numbers are that a full collection depends on. */
 static bool
-is_incremental(void)
+has_long_lived(PyObject *gc, const collector *found)
 {
-#if PY_VERSION_HEX >= 0x030e0000
-    return Py_Version >= 0x030e0000 && Py_Version < 0x030e0500;
+    bool is_there = false;
+#ifdef HAS_LONG_LIVED
+    PyObject *garbage = PyObject_GetAttrString(gc, "garbage"), *callbacks = PyObject_GetAttrString(gc, "callbacks");
+    is_there = garbage != NULL && found->garbage == garbage && found->callbacks == callbacks;
+    Py_XDECREF(garbage);
+    Py_XDECREF(callbacks);
+    PyErr_Clear();
 #else
+    (void)gc;
+    (void)found;
+#endif
+    return is_there;
+}
+
+bool
+gco_tracked_full_is_due(const gco_tracked *tracked)
+{
+#ifdef HAS_LONG_LIVED
+    const collector *found = tracked->lists;
+    const generation *oldest = found == NULL ? NULL : &found->generations[GCO_LIST_OLD];
+    return tracked->tells_full && oldest->count > oldest->threshold &&
+           found->long_lived_pending >= found->long_lived_total / 4;
+#else
+    (void)tracked;
     return false;
 #endif
 }
@@ -108,8 +150,8 @@ is_incremental(void)
 bool
 gco_tracked_find(gco_tracked *tracked)
 {
-    if (is_incremental()) {
-        tracked->lists = NULL;
+    *tracked = (gco_tracked){NULL, false};
+    if (gco_is_incremental()) {
         return true;
     }
     PyObject *gc = PyImport_ImportModule("gc"), *newest = gc == NULL ? NULL : PyList_New(0);
@@ -117,6 +159,7 @@ gco_tracked_find(gco_tracked *tracked)
     if (newest != NULL) {
         tracked->lists = unmarked(((const head *)newest - 1)->next);
         status = is_collector(gc, tracked->lists);
+        tracked->tells_full = status == 1 && has_long_lived(gc, tracked->lists);
     }
     if (status == 0) {
         tracked->lists = NULL;
@@ -135,8 +178,14 @@ gco_tracked_find(gco_tracked *tracked)
 bool
 gco_tracked_find(gco_tracked *tracked)
 {
-    tracked->lists = NULL;
+    *tracked = (gco_tracked){NULL, false};
     return true;
+}
+
+bool
+gco_tracked_full_is_due(const gco_tracked *Py_UNUSED(tracked))
+{
+    return false;
 }
 
 #endif

@@ -13,6 +13,7 @@ typedef int (*gco_visitor)(PyObject *object, void *context);
 /* Where this interpreter's collector has its lists; NULL: CPython walks them, and holds each object while it is visited. */
 typedef struct {
     const void *lists;
+    bool tells_full; /* gco_tracked_full_is_due() can tell */
 } gco_tracked;
 
 /* With the GIL; makes objects, so a collection may start here and not later.  False: an exception is set. */
@@ -24,6 +25,21 @@ enum { GCO_LIST_YOUNG, GCO_LIST_MIDDLE, GCO_LIST_OLD, GCO_LIST_FROZEN };
 /* Those from the youngest to `last`; where CPython walks, it walks what it has.  The caller sees to it that nothing is made or
  * dies meanwhile: it keeps the GIL and the collector off, or is a child. */
 void gco_tracked_visit(const gco_tracked *tracked, int last, gco_visitor visit, void *context);
+
+/* Whether the next automatic collection is a full one, by CPython's own rule: its count is above its threshold, and the objects
+ * that wait for their first are a quarter of those that survived the last.  False where it cannot be told. */
+bool gco_tracked_full_is_due(const gco_tracked *tracked);
+
+/* 3.14.0 to 3.14.4: an extension runs on all of 3.14. */
+static inline bool
+gco_is_incremental(void)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return Py_Version >= 0x030e0000 && Py_Version < 0x030e0500;
+#else
+    return false;
+#endif
+}
 
 /* Whether a walk here writes to what it visits. */
 PyObject *gco_walk_writes(PyObject *module, PyObject *ignored);

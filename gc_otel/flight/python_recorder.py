@@ -22,6 +22,7 @@ start, and no collection is counted by half or twice.
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from bisect import bisect_left
@@ -40,6 +41,7 @@ _YOUNG_CHECKS: Final = 1024
 _CPU_CLOCK_NS: Final = getattr(time, "thread_time_ns", time.monotonic_ns)  # not everywhere
 _THREAD_ID: Final = getattr(threading, "get_native_id", threading.get_ident)
 _IS_FREE_THREADED: Final = gc_mode() == "freethreaded"
+_BEGINS_LATER: Final = sys.version_info >= (3, 12) and gc_mode() == "generational"  # see callback.c
 _COUNT_LIMIT: Final = 2**48  # more objects than an address space holds: nonsense of a neighbour's
 _LONGEST_S: Final = 1e9  # no duration is believed that is longer than 30 years
 
@@ -223,7 +225,9 @@ class PythonRecorder:
         thresholds = gc.get_threshold()
         if not is_asked and self._young_in_row > thresholds[1]:
             return False
-        explicit = thresholds[0] == 0 or self._get_count()[0] <= thresholds[0]
+        counts = self._get_count()
+        is_due = _BEGINS_LATER and generation == 1 and counts[1] > thresholds[1]
+        explicit = thresholds[0] == 0 or (counts[0] <= thresholds[0] and not is_due)
         if generation < _OLDEST:
             self._young_checks = _YOUNG_CHECKS if explicit else max(0, self._young_checks - 1)
         return explicit

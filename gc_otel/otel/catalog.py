@@ -194,7 +194,7 @@ CATALOG: Final[tuple[Metric[Snapshot], ...]] = (
         "{collection}",
         "Collections that the program asked for by gc.collect(); the others were CPython's own decision. "
         "Exact but for gc.collect(0), and gc.collect(1) where one is due: after a long time without, "
-        "up to 63 may be taken for automatic.",
+        "up to 63 may be taken for automatic; from CPython 3.12 on a gc.collect() just where a full one is due, too.",
         (GENERATION,),
         _by_generation(lambda stats: stats.explicit_collections),
         since_recording=True,

@@ -77,6 +77,23 @@ def test_automatic_collections_are_not_explicit(rig, quiet_gc, install) -> None:
     assert sum(each.explicit_collections for each in rig.read().generations) == 1
 
 
+@only_generational
+def test_a_full_one_is_asked_for_where_none_is_due(rig, quiet_gc, install) -> None:
+    """Its count stays above the threshold while the heap has not grown by a quarter: that is no evidence."""
+    kept = [[] for _ in range(100_000)]
+    gc.collect()
+    gc.set_threshold(200, 1, 1)
+    with install(rig.recorder):
+        gc.enable()
+        kept += [[] for _ in range(10_000)]
+        assert gc.get_count()[2] > gc.get_threshold()[2]
+        gc.collect()
+        gc.disable()
+    generations = rig.read().generations
+    assert (generations[2].collections, generations[2].explicit_collections) == (1, 1)
+    assert len(kept) == 110_000
+
+
 def test_threshold_zero_means_asked_for(rig, quiet_gc, install) -> None:
     """With a threshold of 0 nothing is automatic, though gc is enabled."""
     gc.set_threshold(0)
