@@ -51,7 +51,7 @@ def run(*, quick: bool, full: bool = False) -> Result:
     sizes = list(_ROUNDS)[: 1 if quick else 3 if full else 2]
     rows: list[Row] = []
     for objects in sizes:
-        rounds, others = (3, 3) if quick else (_ROUNDS[objects], _ROUNDS_OF_OTHERS[objects])
+        rounds, others = (2, 1) if quick else (_ROUNDS[objects], _ROUNDS_OF_OTHERS[objects])
         rows += _rows(objects, run_program("census_cost.py", objects, rounds, timeout_s=_MOST_S))
         if full or objects == sizes[0]:
             answer = run_program("census_cost.py", objects, others, "others", timeout_s=_MOST_S)

@@ -157,7 +157,7 @@ def test_beside_threads_that_change_the_heap() -> None:
     for thread in threads:
         thread.start()
     try:
-        for _ in range(10):
+        for _ in range(3):
             assert take_census_in_child().tracked_objects > 0
     finally:
         stop.set()

@@ -284,7 +284,7 @@ def test_beside_threads_that_hold_locks_of_malloc_and_change_the_heap():
     for thread in threads:
         thread.start()
     try:
-        for _ in range(10):
+        for _ in range(5):
             assert find_cycles_in_child().tracked_objects > 0
     finally:
         stop.set()
