@@ -75,11 +75,21 @@ def tool() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture(scope="session")
+def flight_dirs() -> Iterator[list[Path]]:
+    """All that were made, to be removed once more: an exporter that outlives its test for a moment makes its folder anew."""
+    made: list[Path] = []
+    yield made
+    for path in made:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.fixture
-def flight_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def flight_dir(monkeypatch: pytest.MonkeyPatch, flight_dirs: list[Path]) -> Iterator[Path]:
     """A fresh folder on tmpfs, named by GC_OTEL_DIR; on disk where the machine has no /dev/shm."""
     shm = Path("/dev/shm")
     path = Path(tempfile.mkdtemp(prefix="gc_otel-test-", dir=shm if shm.is_dir() else None))
+    flight_dirs.append(path)
     monkeypatch.setenv("GC_OTEL_DIR", str(path))
     if not shm.is_dir():
         monkeypatch.setenv("GC_OTEL_DIR_ON_DISK", "true")
