@@ -17,7 +17,7 @@
  * - *No descriptor.*  All but the pipe are closed first: a connection that the parent closes meanwhile must end, and
  *   a port that it frees must be free.  Closing a copy releases no lock of the parent's, POSIX or flock.
  * - *Memory.*  What either of the two writes meanwhile is copied, at worst the whole heap: the caller has looked for that
- *   much room.  The child that looks for cycles writes to no page of the heap but that of a generator's code; so does the
+ *   much room.  The child that looks for cycles writes to no page of the heap but those of the code of frames and generators; so does the
  *   one that counts, unless CPython walks for it (tracked.c): that adds a reference to each object while it is visited, and
  *   takes it off again.
  * - *It ends.*  With the thread that made it (PR_SET_PDEATHSIG), at a limit of CPU time, when nobody reads the pipe, or by

@@ -1,7 +1,6 @@
 /* Garbage cycles found in a cloned child (child.c): components are summed up by signature there, and told. */
 #include "child.h"
 #include "garbage.h"
-#include "sampler.h"
 
 #include <string.h>
 

@@ -15,7 +15,7 @@
  *
  * Why it is safe in a cloned child (child.c).  From gco_heap_examine() on there are calls of tp_traverse, which the
  * collector makes in the same way, and stores into the arena.  Nothing is allocated, and no type is asked for a size
- * by Python code.  No page of the heap is written but for the count of a generator's code. */
+ * by Python code.  No page of the heap is written but for the counts of the code of frames and generators. */
 #ifndef GC_OTEL_GARBAGE_H
 #define GC_OTEL_GARBAGE_H
 

@@ -1,7 +1,7 @@
 /* The census: one walk over what the collector tracks.
  *
  * Why this is safe.  The whole walk is one C call that never gives the GIL away: it calls tp_traverse, reads
- * layouts and allocates with calloc.  The only Python object made is one int per type, which no collection can
+ * layouts and allocates with calloc.  The only Python object made is at most one int per type, which no collection can
  * start from.  So no other thread runs, nothing dies, and borrowed pointers stay good until the result
  * is built; the types in it are increfed before the first allocation that could start a collection.
  * On free-threaded builds PyUnstable_GC_VisitObjects() walks and stops the world: other threads may have been stopped

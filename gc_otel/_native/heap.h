@@ -60,6 +60,9 @@ gco_type_entry *gco_types_find(gco_types *types, PyObject *object);
 /* Makes room for what is still to be found, and seals the table, unless it is: from now on finding allocates nothing. */
 bool gco_types_seal(gco_types *types);
 
+/* The name of a type as gc_otel.heap.names has it, at most `room` bytes with the NUL; how many without it. */
+size_t gco_type_name(PyTypeObject *type, char *text, size_t room);
+
 /* What all objects of its type have in common, this one among them; `may_ask`: object.__sizeof__() may be called. */
 Py_ssize_t gco_fixed_bytes(PyObject *object, bool may_ask);
 

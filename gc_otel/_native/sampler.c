@@ -5,7 +5,7 @@
  * - *Nobody else runs.*  One C call under the GIL: no bytecode, no finalizer, no audit hook, no attribute of anybody's.
  *   Without a GIL it is not compiled in.
  * - *No collection is disturbed.*  Nothing is allocated, held or written to: the collector's lists of young objects are read
- *   where they are, which is decided when sampling begins (tracked.c) and never changes.  CPython merges them after the
+ *   where they are, which was found when the recorder was made (tracked.c) and never changes.  CPython merges them after the
  *   start callbacks.
  * - *No reference is kept.*  Pointers live in an arena that is wiped before this returns; of types their names are
  *   kept, as text.
@@ -247,9 +247,7 @@ gco_sampler_begin(gco_sampler *sampler, const uint64_t *cells, uint64_t cost_fac
         if (memory != MAP_FAILED) {
             sampler->arena = (gco_arena){memory, ARENA_BYTES, 0};
         }
-        bool are_found = gco_tracked_find(&sampler->tracked) && sampler->tracked.lists != NULL;
-        PyErr_Clear();
-        if (!are_found || memory == MAP_FAILED || !gco_types_init(&sampler->types) || !gco_types_seal(&sampler->types)) {
+        if (sampler->tracked.lists == NULL || memory == MAP_FAILED || !gco_types_init(&sampler->types) || !gco_types_seal(&sampler->types)) {
             gco_sampler_free(sampler);
             return false;
         }

@@ -29,7 +29,7 @@ typedef struct {
     uint64_t random;
     uint64_t cost_factor, least_interval_ns, objects_most;
 
-    gco_tracked tracked; /* where the young objects are; the callback asks it too */
+    gco_tracked tracked; /* where the young objects are, found by the recorder, whose callback asks it too */
     gco_arena arena;
     gco_types types;
 
@@ -72,9 +72,6 @@ void gco_add_pending(gco_sampler *sampler, uint64_t *cells, unsigned generation)
 
 /* What the sample of this collection found, beside what CPython then freed. */
 void gco_add_sample(gco_sampler *sampler, uint64_t *cells, unsigned generation, uint64_t collected, uint64_t now_ns);
-
-/* The name of a type as gc_otel.heap.names has it, at most `room` bytes with the NUL; how many without it. */
-size_t gco_type_name(PyTypeObject *type, char *text, size_t room);
 
 /* The signature of a way around of `length` types, of which `shown` are given: GCO_SIGNATURE_BYTES, padded with NUL. */
 void gco_write_signature(char *text, gco_type_entry *const *types, size_t shown, size_t length);

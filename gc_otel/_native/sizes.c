@@ -30,9 +30,9 @@ static PyObject *object_sizeof = NULL; /* object.__sizeof__, a C function */
 #ifdef Py_TPFLAGS_INLINE_VALUES
 /* By a C function of CPython's own; it makes an int, which no collection can start from. */
 static Py_ssize_t
-size_by(PyObject *sizeof_method, PyObject *object)
+asked_bytes(PyObject *object)
 {
-    PyObject *size = PyObject_CallOneArg(sizeof_method, object);
+    PyObject *size = PyObject_CallOneArg(object_sizeof, object);
     Py_ssize_t bytes = size == NULL ? -1 : PyLong_AsSsize_t(size);
     Py_XDECREF(size);
     if (bytes < 0) {
@@ -67,7 +67,7 @@ gco_fixed_bytes(PyObject *object, bool may_ask)
             bytes += inline_values_bytes(type);
         }
         else if (may_ask) {
-            bytes = size_by(object_sizeof, object);
+            bytes = asked_bytes(object);
         }
     }
 #else
@@ -282,7 +282,7 @@ inline_values_agree(void)
     status = instance == NULL ? -1 : 0;
     if (instance != NULL && PyType_HasFeature(Py_TYPE(instance), Py_TPFLAGS_INLINE_VALUES)) {
         Py_ssize_t ours = Py_TYPE(instance)->tp_basicsize + inline_values_bytes(Py_TYPE(instance));
-        status = size_by(object_sizeof, instance) == ours;
+        status = asked_bytes(instance) == ours;
     }
     Py_XDECREF(instance);
 #endif

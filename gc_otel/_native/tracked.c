@@ -33,6 +33,8 @@ typedef struct {
     int threshold, count;
 } generation;
 
+/* struct _gc_runtime_state from its generations on.  What stands behind the frozen ones serves gco_tracked_full_is_due() alone,
+ * which the gc callback asks: it only reads, and the state lives as long as the interpreter. */
 typedef struct {
     generation generations[GENERATIONS];
 #if PY_VERSION_HEX < 0x030e0000
@@ -137,10 +139,12 @@ bool
 gco_tracked_full_is_due(const gco_tracked *tracked)
 {
 #ifdef HAS_LONG_LIVED
+    if (!tracked->tells_full) {
+        return false;
+    }
     const collector *found = tracked->lists;
-    const generation *oldest = found == NULL ? NULL : &found->generations[GCO_LIST_OLD];
-    return tracked->tells_full && oldest->count > oldest->threshold &&
-           found->long_lived_pending >= found->long_lived_total / 4;
+    const generation *oldest = &found->generations[GCO_LIST_OLD];
+    return oldest->count > oldest->threshold && found->long_lived_pending >= found->long_lived_total / 4;
 #else
     (void)tracked;
     return false;

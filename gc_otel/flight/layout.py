@@ -24,7 +24,7 @@ PAGE_BYTES: Final = 4096
 MAGIC: Final = int.from_bytes(b"GCOTEL\x01\x02", "big")
 
 #: Raised whenever a block moves or a cell changes its meaning.
-LAYOUT_VERSION: Final = 3
+LAYOUT_VERSION: Final = 4
 
 #: Written where a number is not known (a source that failed, a limit that is not set).
 ABSENT: Final = 2**64 - 1

@@ -64,7 +64,8 @@ def ask_child(
 ) -> Spent:
     """Have a child made by ``start``, which is given the extension, and ``take`` called with each of its messages.
 
-    ``say`` is called several times a second; what either of them raises ends the child.  NotSupported where there can be none, or where it fails.
+    ``say`` is called several times a second; what it or ``take`` raises ends the child.  NotSupported where there can be
+    none, or where it fails.
     """
     reason = why_not()
     if reason is not None:

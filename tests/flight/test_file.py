@@ -216,7 +216,7 @@ def test_alien_bytes(folder) -> None:
 @pytest.mark.parametrize(
     ("cell", "value", "message"),
     [
-        ("layout_version", 1, "layout 1, this version reads 3"),
+        ("layout_version", 1, f"layout 1, this version reads {layout.LAYOUT_VERSION}"),
         ("file_bytes", 4096, "tells another size"),
         ("pid", 0, "process id is impossible"),
         ("pid", 2**31, "process id is impossible"),

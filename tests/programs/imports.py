@@ -10,28 +10,24 @@ import importlib
 
 import _recorded as recorded
 
-MANY = (
-    *(
-        "asyncio",
-        "email.message",
-        "http.client",
-        "unittest",
-        "xml.dom.minidom",
-        "xmlrpc.client",
-        "decimal",
-        "fractions",
-    ),
-    *(
-        "statistics",
-        "concurrent.futures",
-        "multiprocessing",
-        "sqlite3",
-        "logging.config",
-        "pydoc",
-        "doctest",
-        "argparse",
-    ),
-)
+MANY = [
+    "asyncio",
+    "email.message",
+    "http.client",
+    "unittest",
+    "xml.dom.minidom",
+    "xmlrpc.client",
+    "decimal",
+    "fractions",
+    "statistics",
+    "concurrent.futures",
+    "multiprocessing",
+    "sqlite3",
+    "logging.config",
+    "pydoc",
+    "doctest",
+    "argparse",
+]
 
 
 def main() -> None:
@@ -43,7 +39,7 @@ def main() -> None:
 
     recorded.start()
     gc.callbacks.append(note)
-    gc.set_threshold(50, 3, 3)
+    gc.set_threshold(20, 3, 3)
     for name in MANY:
         importlib.import_module(name)
     gc.disable()

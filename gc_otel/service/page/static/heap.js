@@ -200,7 +200,7 @@
       const made = { mark: `${this.alive} ${now?.id} ${Boolean(answer)} ${before?.id} ${Boolean(old)} ${this.done("census").length} ${answer ? "" : always?.taken_unix_ms}` };
       made.content = () => {
         const head = h("header", {}, h("h2", {}, "What is on the heap", g.hint("census")));
-        if (!answer && !always) return [head, h("p", { class: "none" }, this.alive ? "No census yet. It is taken in a copy of the process, which itself stops for some 5 ms for each million objects. Where there is no room for a copy it counts itself, and stops for some 25 ms for each million, 60 before CPython 3.12." : "No census was taken.")];
+        if (!answer && !always) return [head, h("p", { class: "none" }, this.alive ? "No census yet. It is taken in a copy of the process, which itself stops for some 5 ms for each million objects. Where there is no room for a copy it counts itself, and stops for some 25 ms for each million." : "No census was taken.")];
         const rows = answer ? difference(answer, old) : alwaysRows(always);
         const total = answer || always;
         const pickers = answer && h("div", { class: "pickers" }, "Taken at ", this.selection("census", now.id, (id) => this.choose("census", id)), " compared with ", this.selection("census", before?.id, (id) => this.choose("against", id), "nothing"));
